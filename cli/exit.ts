@@ -1,0 +1,13 @@
+/** Exit codes, as docs/errors.md lists them. */
+import { CODES, type HakiriError } from '../lib/error.ts'
+
+export const EXIT = { done: 0, runtime: 1, input: 2, environment: 3, changes: 4 } as const
+
+export function exitCodeOf(error: HakiriError): number {
+  return CODES[error.code].exit
+}
+
+/** A process that a signal ended reports 128 plus its number. */
+export function signalExit(signal: 'SIGINT' | 'SIGTERM'): number {
+  return 128 + (signal === 'SIGINT' ? 2 : 15)
+}

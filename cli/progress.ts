@@ -1,0 +1,168 @@
+/**
+ * Shows a run while it is at work: totals on top, up to ten active or failed shards below. Redrawn in
+ * place on a terminal, one line every ten seconds elsewhere.
+ */
+import { formatBytes, formatDuration } from '../lib/units.ts'
+import type { ProgressEvent } from '../worker/deps.ts'
+
+const SHARDS_SHOWN_MAX = 10
+const REDRAW_MS = 200
+const LINE_EVERY_MS = 10_000
+
+type ShardView = { state: string; rows: number; detail: string | undefined }
+
+export type ProgressView = {
+  readonly startedAt: number
+  readonly runs: ReadonlyMap<string, { readonly shards: number }>
+  readonly rowsEstimate: number | undefined
+  readonly rowsRead: number
+  readonly rowsCommitted: number
+  readonly bytesRead: number
+  readonly quarantined: number
+  readonly shardsDone: number
+  readonly shardsTotal: number
+  readonly shards: ReadonlyMap<string, ShardView>
+}
+
+export type Progress = Disposable & { observe(event: ProgressEvent): void }
+
+export type ProgressOptions = {
+  readonly isTerminal: boolean
+  readonly columns: number
+  readonly write: (text: string) => void
+  readonly now: () => number
+  readonly memoryBytes: () => number
+}
+
+/** Draws until disposed; the last drawing is wiped so that the summary can follow. */
+export function createProgress(options: ProgressOptions): Progress {
+  const view = emptyView(options.now())
+  let drawnLines = 0
+  let lastLineAt = options.now()
+
+  function draw(): void {
+    if (view.shardsTotal === 0) return
+    if (options.isTerminal) {
+      const lines = renderLines(view, options.now(), options.memoryBytes()).map((line) =>
+        line.slice(0, options.columns - 1),
+      )
+      options.write(wipe(drawnLines) + lines.map((line) => `${line}\n`).join(''))
+      drawnLines = lines.length
+    } else if (options.now() - lastLineAt >= LINE_EVERY_MS) {
+      lastLineAt = options.now()
+      options.write(`${renderTotals(view, options.now(), options.memoryBytes())}\n`)
+    }
+  }
+
+  const timer = setInterval(draw, REDRAW_MS)
+  timer.unref()
+  return {
+    observe: (event) => applyEvent(view, event),
+    [Symbol.dispose]() {
+      clearInterval(timer)
+      if (options.isTerminal) options.write(wipe(drawnLines))
+    },
+  }
+}
+
+type MutableView = { -readonly [K in keyof ProgressView]: ProgressView[K] } & {
+  runs: Map<string, { shards: number }>
+  shards: Map<string, ShardView>
+}
+
+export function emptyView(startedAt: number): MutableView {
+  return {
+    startedAt,
+    runs: new Map(),
+    rowsEstimate: 0,
+    rowsRead: 0,
+    rowsCommitted: 0,
+    bytesRead: 0,
+    quarantined: 0,
+    shardsDone: 0,
+    shardsTotal: 0,
+    shards: new Map(),
+  }
+}
+
+export function applyEvent(view: MutableView, event: ProgressEvent): void {
+  switch (event.kind) {
+    case 'run':
+      view.runs.set(event.pipeline, { shards: event.shards })
+      view.shardsTotal += event.shards
+      view.rowsEstimate =
+        view.rowsEstimate === undefined || event.rowsEstimate === undefined
+          ? undefined
+          : view.rowsEstimate + event.rowsEstimate
+      return
+    case 'shard': {
+      const shard = shardOf(view, event.shard)
+      shard.state = event.state
+      shard.detail = event.detail
+      if (event.state === 'done') view.shardsDone += 1
+      return
+    }
+    case 'read':
+      view.rowsRead += event.rows
+      view.bytesRead += event.bytes
+      shardOf(view, event.shard).rows += event.rows
+      return
+    case 'committed':
+      view.rowsCommitted += event.rows
+      view.quarantined += event.quarantined
+      return
+    case 'published':
+    case 'schema':
+      return
+  }
+}
+
+function shardOf(view: MutableView, id: string): ShardView {
+  const known = view.shards.get(id)
+  if (known) return known
+  const fresh: ShardView = { state: 'queued', rows: 0, detail: undefined }
+  view.shards.set(id, fresh)
+  return fresh
+}
+
+function renderTotals(view: ProgressView, now: number, memoryBytes: number): string {
+  const elapsedMs = Math.max(1, now - view.startedAt)
+  const rate = (view.rowsRead / elapsedMs) * 1000
+  const left = view.rowsEstimate === undefined ? undefined : view.rowsEstimate - view.rowsRead
+  const eta =
+    left !== undefined && left > 0 && rate > 0
+      ? `  ETA ${formatDuration((left / rate) * 1000)}`
+      : ''
+  const bad = view.quarantined > 0 ? `  ${view.quarantined} quarantined` : ''
+  return (
+    `${formatDuration(elapsedMs)}  ${view.rowsRead.toLocaleString('en')} rows  ${Math.round(rate).toLocaleString('en')} rows/s  ` +
+    `${formatBytes(view.bytesRead)}  ${view.shardsDone}/${view.shardsTotal} shards${bad}${eta}  ${formatBytes(memoryBytes)} memory`
+  )
+}
+
+/** Totals, then what needs eyes: failing shards first, then the ones at work. */
+export function renderLines(
+  view: ProgressView,
+  now: number,
+  memoryBytes: number,
+): readonly string[] {
+  const rank = (shard: ShardView): number =>
+    ['failed', 'fenced', 'backoff', 'flushing', 'reading', 'acquiring'].indexOf(shard.state)
+  const shown = [...view.shards]
+    .filter(([, shard]) => rank(shard) >= 0)
+    .toSorted(([, a], [, b]) => rank(a) - rank(b))
+  const lines = shown.slice(0, SHARDS_SHOWN_MAX).map(([id, shard]) => {
+    const detail = shard.detail === undefined ? '' : `  ${shard.detail}`
+    return `  ${shard.state.padEnd(9)} ${id}  ${shard.rows.toLocaleString('en')} rows${detail}`
+  })
+  const hidden = shown.length - lines.length
+  return [
+    renderTotals(view, now, memoryBytes),
+    ...lines,
+    ...(hidden > 0 ? [`  … and ${hidden} more`] : []),
+  ]
+}
+
+function wipe(lines: number): string {
+  return lines === 0 ? '' : `\u001B[${lines}A\u001B[0J`
+}

@@ -1,0 +1,218 @@
+/** The composition root: turns hakiri.toml into open catalogs, stores, connectors and encoders. */
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { isAbsolute, join, resolve as resolvePath } from 'node:path'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { Connector, SourceBucket } from '../connector/connector.ts'
+import { HakiriError } from '../lib/error.ts'
+import { systemClock, systemRandom } from '../lib/system/clock.ts'
+import { loadManifest } from '../manifest/load.ts'
+import type { Credentials, Destination, Manifest, Pipeline } from '../manifest/manifest.ts'
+import type { Problem } from '../manifest/problem.ts'
+import { createResolver, type Resolver } from '../manifest/secrets.ts'
+import type { Encoder } from '../sink/encoder/encoder.ts'
+import type { ObjectStore } from '../sink/store/store.ts'
+import type { ConnectorHost } from '../worker/deps.ts'
+import type { CommandIo, Globals } from './command.ts'
+import { version } from './version.ts'
+
+export type Project = {
+  readonly manifest: Manifest
+  readonly resolver: Resolver
+  /** "hakiri/0.1.0", as table logs name the writer. */
+  readonly engine: string
+  /** Where Hakiri keeps its own files: .hakiri beside hakiri.toml. */
+  readonly stateFolder: string
+  pipelines(names: readonly string[]): readonly Pipeline[]
+  destination(name: string): Destination
+  openCatalog(): Promise<Catalog>
+  openStore(destination: Destination): Promise<ObjectStore>
+  openEncoder(memoryBytes: number, scratchFolder: string): Promise<Encoder>
+  connector(pipeline: Pipeline): Promise<Connector>
+  connectorHost(pipeline: Pipeline): ConnectorHost
+  /** A fresh folder of this process alone; folders of processes that died are removed. */
+  scratchFolder(): Promise<string>
+}
+
+/** Loads the manifest or throws its first problem; `validate` shows them all. */
+export async function openProject(globals: Globals, io: CommandIo): Promise<Project> {
+  const loaded = await loadManifest(manifestAt(globals.config))
+  if (!loaded.ok) {
+    const [first] = loaded.problems
+    if (!first) throw new HakiriError('CONFIG_INVALID', 'the configuration is not valid')
+    const more = loaded.problems.length - 1
+    throw firstProblem(first, loaded.problems.length)
+  }
+  return projectOf(loaded.manifest, globals, io)
+}
+
+/** The path of --config, which may name the file or its folder. */
+export function manifestAt(path: string): { readonly file: string } | { readonly folder: string } {
+  return path.endsWith('.toml') ? { file: path } : { folder: path }
+}
+
+function firstProblem(first: Problem, count: number): HakiriError {
+  const more = count > 1 ? ` (and ${count - 1} more: run \`hakiri validate\`)` : ''
+  const { file, line, column, key, suggestion } = first
+  return new HakiriError(first.code, first.message + more, {
+    place: { file, line, column, key },
+    ...(suggestion === undefined ? {} : { suggestion }),
+  })
+}
+
+function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project {
+  const resolver = createResolver({ env: process.env, baseFolder: manifest.baseFolder })
+  io.addRedaction(resolver.redact)
+  const stateFolder = join(manifest.baseFolder, '.hakiri')
+  const deps = { clock: systemClock, random: systemRandom, logger: io.logger }
+  const project: Project = {
+    manifest,
+    resolver,
+    engine: `hakiri/${version()}`,
+    stateFolder,
+    pipelines: (names) => selectPipelines(manifest, names),
+    destination: (name) => {
+      const destination = manifest.destinations[name]
+      if (!destination) throw new HakiriError('NOT_FOUND', `no destination ${name}`)
+      return destination
+    },
+    async openCatalog() {
+      const { openCatalog } = await import('../catalog/open.ts')
+      const url = await resolver.resolve(globals.catalog ?? manifest.catalogUrl)
+      const located = /^postgres(ql)?:/.test(url)
+        ? url
+        : resolvePath(manifest.baseFolder, url.replace(/^sqlite:(\/\/)?/, ''))
+      if (located !== url) await mkdir(join(located, '..'), { recursive: true })
+      return openCatalog(located, deps)
+    },
+    async openStore(destination) {
+      const { openStore } = await import('../sink/store/open.ts')
+      return openStore(await storeConfig(destination, manifest.baseFolder, resolver), deps)
+    },
+    async openEncoder(memoryBytes, scratchFolder) {
+      const { createEncoder } = await import('../sink/encoder/create.ts')
+      return createEncoder({
+        memoryBytes,
+        tempFolder: scratchFolder,
+        logger: io.logger,
+        clock: systemClock,
+      })
+    },
+    async connector(pipeline) {
+      const { createConnector } = await import('./connectors.ts')
+      return createConnector(pipeline)
+    },
+    connectorHost: (pipeline) => connectorHost(project, pipeline, io),
+    scratchFolder: () => freshScratch(join(stateFolder, 'scratch')),
+  }
+  return project
+}
+
+function selectPipelines(manifest: Manifest, names: readonly string[]): readonly Pipeline[] {
+  const all = Object.values(manifest.pipelines)
+  if (names.length === 0) return all
+  return names.map((name) => {
+    const found = manifest.pipelines[name]
+    if (found) return found
+    throw new HakiriError('NOT_FOUND', `no pipeline ${name} in ${manifest.files[0]}`, {
+      suggestion: `There is ${all.map((pipeline) => pipeline.name).join(', ') || 'none'}.`,
+    })
+  })
+}
+
+/** Who works: host and process, so that a crashed run is told apart from one at work. */
+export function workerName(): string {
+  return `${hostname()}:${process.pid}`
+}
+
+type StoreConfig = Parameters<Awaited<typeof import('../sink/store/open.ts')>['openStore']>[0]
+
+async function storeConfig(
+  destination: Destination,
+  baseFolder: string,
+  resolver: Resolver,
+): Promise<StoreConfig> {
+  const url = await resolver.resolve(destination.url)
+  if (destination.type === 'file')
+    return { type: 'file', url: isAbsolute(url) ? url : join(baseFolder, url) }
+  return {
+    type: 's3',
+    url,
+    region: destination.region,
+    endpoint:
+      destination.endpoint === undefined ? undefined : await resolver.resolve(destination.endpoint),
+    credentials: await resolveCredentials(destination.credentials, resolver),
+  }
+}
+
+async function resolveCredentials(credentials: Credentials | undefined, resolver: Resolver) {
+  if (!credentials) return undefined
+  const { accessKeyId, secretAccessKey, sessionToken } = credentials
+  return {
+    accessKeyId: await resolver.resolve(accessKeyId),
+    secretAccessKey: await resolver.resolve(secretAccessKey),
+    sessionToken: sessionToken === undefined ? undefined : await resolver.resolve(sessionToken),
+  }
+}
+
+function connectorHost(project: Project, pipeline: Pipeline, io: CommandIo): ConnectorHost {
+  return (signal, count, chunkBytesMax) => ({
+    resolve: (reference) => project.resolver.resolve(reference),
+    clock: systemClock,
+    random: systemRandom,
+    logger: io.logger,
+    signal,
+    baseFolder: project.manifest.baseFolder,
+    chunkBytesMax,
+    count,
+    openBucket: (url) => openSourceBucket(url, pipeline, project, io),
+  })
+}
+
+/** A bucket that a file source reads from, under the credentials of that source. */
+async function openSourceBucket(
+  url: string,
+  pipeline: Pipeline,
+  project: Project,
+  io: CommandIo,
+): Promise<SourceBucket> {
+  const { source } = pipeline
+  if (source.type !== 'file')
+    throw new HakiriError('CONFIG_INVALID', `${source.type} sources read no bucket`)
+  const { openStore } = await import('../sink/store/open.ts')
+  const store = await openStore(
+    {
+      type: 's3',
+      url,
+      region: source.region,
+      endpoint:
+        source.endpoint === undefined ? undefined : await project.resolver.resolve(source.endpoint),
+      credentials: await resolveCredentials(source.credentials, project.resolver),
+    },
+    { clock: systemClock, random: systemRandom, logger: io.logger },
+  )
+  return {
+    list: (prefix) => store.list(prefix),
+    read: (key, start, end) => store.read(key, start, end),
+  }
+}
+
+async function freshScratch(root: string): Promise<string> {
+  await mkdir(root, { recursive: true })
+  for (const name of await readdir(root)) {
+    const pid = Number(name.split('-')[0])
+    if (!isAlive(pid)) await rm(join(root, name), { recursive: true, force: true })
+  }
+  const folder = join(root, `${process.pid}-${systemRandom.uuid().slice(0, 8)}`)
+  await mkdir(folder)
+  return folder
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

@@ -1,0 +1,67 @@
+/** Plans a batch against a table and makes the table ready for it: schema, key, partition columns. */
+import type { TableRow } from '../catalog/catalog.ts'
+import type { BatchPlan, ObservedColumn } from '../sink/plan/batch-plan.ts'
+import { failureError } from '../sink/plan/failure.ts'
+import { planBatch, type Planned } from '../sink/plan/plan-batch.ts'
+import type { ShardJob, WorkerDeps } from './deps.ts'
+import { ensureQuarantine } from './quarantine.ts'
+
+export type TablePlanning =
+  | { readonly kind: 'ready'; readonly table: TableRow; readonly plan: BatchPlan }
+  /** Another worker changed the schema first: plan again. */
+  | { readonly kind: 'moved'; readonly table: TableRow }
+
+/** Room for sequence numbers of one run in `_hakiri_seq`. */
+const SEQUENCES_PER_RUN = 2n ** 32n
+
+/** The schema is evolved before anything is encoded; a file never precedes its columns. */
+export async function planForTable(
+  job: ShardJob,
+  table: TableRow,
+  observed: readonly ObservedColumn[],
+  seq: number,
+  deps: WorkerDeps,
+): Promise<TablePlanning> {
+  const decisions = await deps.catalog.decisions()
+  const planned = planBatch({
+    table: job.table,
+    mode: table.mode,
+    columns: table.columns,
+    observed,
+    policy: job.pipeline.schema,
+    types: { ...job.pipeline.types, ...job.pipeline.tables[job.shard.sourceTable]?.types },
+    key: job.sourceKey,
+    partitionBy: job.pipeline.partitionBy,
+    decisions: decisions.filter((decision) => decision.table === job.table),
+    // Later runs win over earlier ones, later batches over earlier ones.
+    sequence: BigInt(job.runId) * SEQUENCES_PER_RUN + BigInt(seq),
+  })
+  if (planned.kind === 'failed') throw failureError(planned.failure)
+  for (const change of planned.decisions) {
+    await deps.catalog.requestDecision(job.table, job.pipeline.name, change)
+  }
+  if (planned.plan.rejects.length > 0) await ensureQuarantine(deps.catalog, table)
+  if (planned.changes.length === 0) return { kind: 'ready', table, plan: planned.plan }
+  return evolve(job, table, planned, deps)
+}
+
+async function evolve(
+  job: ShardJob,
+  table: TableRow,
+  planned: Planned,
+  deps: WorkerDeps,
+): Promise<TablePlanning> {
+  await deps.catalog.ensureTable({ ...table, key: planned.key, partitionBy: planned.partitionBy })
+  const evolved = await deps.catalog.evolveSchema(
+    job.table,
+    table.schemaRevision,
+    planned.columns,
+    planned.changes,
+    job.runId,
+  )
+  if (evolved.kind === 'conflict') return { kind: 'moved', table: evolved.table }
+  for (const change of planned.changes) {
+    deps.onProgress({ kind: 'schema', table: job.table, change })
+  }
+  return { kind: 'ready', table: evolved.table, plan: planned.plan }
+}

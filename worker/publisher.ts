@@ -1,0 +1,128 @@
+/**
+ * Publishes committed work: folds pending commits into the next version of a table's log, stores the
+ * body in the catalog first, then puts it into the bucket. Versions go out strictly in order; a put
+ * after a crash writes the same bytes (S1, L3).
+ */
+import { join } from 'node:path'
+import { rm, writeFile } from 'node:fs/promises'
+import type { Catalog, LogEntry, TableRow } from '../catalog/catalog.ts'
+import { assert } from '../lib/assert.ts'
+import { HakiriError } from '../lib/error.ts'
+import { checkpointActions, isCheckpointDue, lastCheckpointBody } from '../sink/plan/checkpoint.ts'
+import { foldLog } from '../sink/plan/delta.ts'
+import { checkpointKey, logKey, tableFolder } from '../sink/plan/names.ts'
+import type { WorkerDeps } from './deps.ts'
+
+/** Commits folded into one version at the most. */
+const PENDING_MAX = 500
+/** Tombstones younger than this stay in checkpoints. */
+export const TOMBSTONE_MS = 7 * 86_400_000
+
+export type PublishDeps = Pick<
+  WorkerDeps,
+  | 'catalog'
+  | 'store'
+  | 'encoder'
+  | 'clock'
+  | 'random'
+  | 'logger'
+  | 'scratchFolder'
+  | 'engine'
+  | 'onProgress'
+>
+
+/** Publishes everything that is pending for the table; returns the newest version, if there is one. */
+export async function publishTable(name: string, deps: PublishDeps): Promise<number | undefined> {
+  if (
+    !(await deps.catalog.hasPending(name)) &&
+    (await deps.catalog.unpublished(name)).length === 0
+  ) {
+    return newestVersion(await deps.catalog.table(name))
+  }
+  const epoch = await deps.catalog.acquirePublisher(name)
+  await putUnpublished(name, deps)
+  for (;;) {
+    const outcome = await deps.catalog.preparePublish(name, epoch, PENDING_MAX, (input) =>
+      foldLog(input, deps.engine),
+    )
+    if (outcome.kind === 'fenced') {
+      deps.logger.log('warn', 'another publisher took the table over', { table: name, epoch })
+      break
+    }
+    if (outcome.kind === 'nothing') break
+    await putUnpublished(name, deps)
+    await maybeCheckpoint(name, outcome.entry.version, deps)
+    if (!outcome.more) break
+  }
+  return newestVersion(await deps.catalog.table(name))
+}
+
+function newestVersion(table: TableRow | undefined): number | undefined {
+  return table && table.nextVersion > 0 ? table.nextVersion - 1 : undefined
+}
+
+async function putUnpublished(name: string, deps: PublishDeps): Promise<void> {
+  for (const entry of await deps.catalog.unpublished(name)) {
+    await putEntry(entry, deps)
+    await deps.catalog.markPublished(name, entry.version)
+    deps.onProgress({ kind: 'published', table: name, version: entry.version })
+  }
+}
+
+async function putEntry(entry: LogEntry, deps: PublishDeps): Promise<void> {
+  const key = logKey(entry.table, entry.version)
+  const body = new TextEncoder().encode(entry.body)
+  if ((await deps.store.put(key, body, { ifAbsent: true })) === 'created') return
+  const present = await deps.store.get(key)
+  if (present && Buffer.compare(present, body) === 0) return
+  throw new HakiriError(
+    'LOG_CONFLICT',
+    `${entry.table}: ${key} in ${deps.store.url} was written by somebody else`,
+    {
+      suggestion:
+        'Only Hakiri may write this table. Move the foreign log entry away, or point the pipeline at another destination.',
+    },
+  )
+}
+
+async function maybeCheckpoint(name: string, version: number, deps: PublishDeps): Promise<void> {
+  if (!isCheckpointDue(version)) return
+  const table = await deps.catalog.table(name)
+  if (!table || table.nextVersion !== version + 1) return
+  await writeCheckpoint(table, version, deps)
+}
+
+/** A checkpoint comes from the catalog, which holds the same state as the log, not from replaying it. */
+async function writeCheckpoint(table: TableRow, version: number, deps: PublishDeps): Promise<void> {
+  const { live, removed, txns } = await logState(
+    deps.catalog,
+    table.name,
+    deps.clock.now() - TOMBSTONE_MS,
+  )
+  const lines = checkpointActions({ catalogId: deps.catalog.id, table, live, removed, txns })
+  const base = join(deps.scratchFolder, `checkpoint-${deps.random.uuid()}`)
+  const [actionsPath, parquetPath] = [`${base}.ndjson`, `${base}.parquet`]
+  try {
+    await writeFile(actionsPath, lines.map((line) => `${line}\n`).join(''))
+    const bytes = await deps.encoder.encodeCheckpoint(actionsPath, parquetPath)
+    await deps.store.putFile(checkpointKey(table.name, version), parquetPath)
+    const hint = lastCheckpointBody({ version, actions: lines.length, bytes, adds: live.length })
+    await deps.store.put(
+      `${tableFolder(table.name)}/_delta_log/_last_checkpoint`,
+      new TextEncoder().encode(hint),
+    )
+  } finally {
+    await rm(actionsPath, { force: true })
+    await rm(parquetPath, { force: true })
+  }
+}
+
+async function logState(catalog: Catalog, table: string, since: number) {
+  const [live, removed, txns] = [
+    await catalog.liveFiles(table),
+    await catalog.removedFiles(table, since),
+    await catalog.publishedTxns(table),
+  ]
+  assert(live, 'live files are a list')
+  return { live, removed, txns }
+}
