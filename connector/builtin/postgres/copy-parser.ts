@@ -1,0 +1,160 @@
+/**
+ * The hot path: takes COPY … TO STDOUT apart as it comes off the socket and packs rows into chunks.
+ * The server sends each row as one CopyData message, so a message's end is a row's end, and no byte
+ * of a row is looked at. Pure apart from its own state.
+ *
+ * Invariant: a chunk holds whole rows; it holds more than `chunkBytesMax` only when one row does.
+ */
+import { HakiriError } from '../../../lib/error.ts'
+import { ServerError } from './errors.ts'
+
+export type CopyChunk = {
+  readonly bytes: Uint8Array
+  readonly rows: number
+  readonly lastRowStart: number
+  /** End of each row, when asked for. */
+  readonly rowEnds: readonly number[]
+}
+
+export type CopyLimits = {
+  readonly chunkBytesMax: number
+  readonly rowBytesMax: number
+  /** Note where each row ends. */
+  readonly trackRows: boolean
+}
+
+/** What the parser tells besides chunks; `ready` means that the server awaits the next statement. */
+export type CopySink = {
+  readonly chunk: (chunk: CopyChunk) => void
+  readonly failure: (error: Error) => void
+  readonly ready: () => void
+}
+
+export type CopyParser = {
+  /** Takes what the socket gave; returns before a chunk that it finished is consumed. */
+  readonly feed: (bytes: Uint8Array) => void
+}
+
+const COPY_DATA = 0x64
+const COPY_DONE = 0x63
+const COPY_OUT = 0x48
+const ERROR = 0x45
+const READY = 0x5a
+const NEWLINE = 0x0a
+const HEADER_BYTES = 5
+/** Messages other than rows: errors, notices, settings. */
+const MESSAGE_BYTES_MAX = 2 ** 20
+
+export function createCopyParser(limits: CopyLimits, sink: CopySink): CopyParser {
+  let chunk = Buffer.alloc(0)
+  let used = 0
+  let rows = 0
+  let lastRowStart = 0
+  let rowEnds: number[] = []
+  /** Bytes of the current row that have not arrived yet. */
+  let rowLeft = 0
+  /** The start of a message whose rest has not arrived yet. */
+  let partial: Buffer | undefined
+
+  const seal = (next: number): void => {
+    if (rows > 0) {
+      const bytes = chunk.subarray(0, used)
+      sink.chunk({ bytes, rows, lastRowStart, rowEnds })
+      chunk = Buffer.allocUnsafeSlow(next)
+    } else if (chunk.length < next) {
+      chunk = Buffer.allocUnsafeSlow(next)
+    }
+    used = 0
+    rows = 0
+    rowEnds = []
+  }
+
+  const startRow = (length: number): void => {
+    if (length < 0) throw notARow()
+    if (length > limits.rowBytesMax) throw rowTooLarge(length, limits.rowBytesMax)
+    if (used + length > chunk.length || (rows > 0 && used + length > limits.chunkBytesMax)) {
+      seal(Math.max(limits.chunkBytesMax, length))
+    }
+    lastRowStart = used
+  }
+
+  const endRow = (): void => {
+    if (chunk[used - 1] !== NEWLINE) throw notARow()
+    rows++
+    if (limits.trackRows) rowEnds.push(used)
+  }
+
+  const control = (type: number, body: Buffer): void => {
+    if (type === COPY_DONE) seal(0)
+    else if (type === ERROR) sink.failure(parseError(body))
+    else if (type === READY) sink.ready()
+    else if (type === COPY_OUT && body[0] !== 0) throw notARow()
+  }
+
+  /** Reads messages from `bytes`; returns where it stopped for want of more. */
+  const readMessages = (bytes: Buffer): number => {
+    const end = bytes.length
+    let at = 0
+    while (end - at >= HEADER_BYTES) {
+      const type = bytes[at]
+      const length =
+        ((bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!) -
+        4
+      const start = at + HEADER_BYTES
+      if (type === COPY_DATA) {
+        startRow(length)
+        const available = Math.min(length, end - start)
+        used += bytes.copy(chunk, used, start, start + available)
+        rowLeft = length - available
+        at = start + available
+        if (rowLeft > 0) return at
+        endRow()
+      } else {
+        if (length < 0 || length > MESSAGE_BYTES_MAX) throw notARow()
+        if (end - start < length) return at
+        control(type!, bytes.subarray(start, start + length))
+        at = start + length
+      }
+    }
+    return at
+  }
+
+  const feed = (input: Uint8Array): void => {
+    const fresh = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
+    let bytes = partial ? Buffer.concat([partial, fresh]) : fresh
+    partial = undefined
+    if (rowLeft > 0) {
+      const taken = bytes.copy(chunk, used, 0, Math.min(rowLeft, bytes.length))
+      used += taken
+      rowLeft -= taken
+      if (rowLeft > 0) return
+      endRow()
+      bytes = bytes.subarray(taken)
+    }
+    const stopped = readMessages(bytes)
+    if (stopped < bytes.length) partial = Buffer.from(bytes.subarray(stopped))
+  }
+
+  return { feed }
+}
+
+function rowTooLarge(bytes: number, most: number): HakiriError {
+  return new HakiriError('SOURCE_DATA', `a row of ${bytes} bytes is larger than ${most} bytes`, {
+    suggestion: 'Exclude the column that holds the large value.',
+  })
+}
+
+function notARow(): HakiriError {
+  return new HakiriError('SOURCE_FATAL', 'the server does not send one COPY row per message', {
+    suggestion: 'Connect to PostgreSQL itself, without a translating proxy.',
+  })
+}
+
+/** An ErrorResponse: fields of one letter and a text, closed by a zero. */
+function parseError(body: Buffer): ServerError {
+  const fields = new Map<string, string>()
+  for (const field of body.toString('utf8').split('\0')) {
+    if (field) fields.set(field.slice(0, 1), field.slice(1))
+  }
+  return new ServerError(fields.get('C') ?? '', fields.get('M') ?? 'unknown', fields.get('D'))
+}
