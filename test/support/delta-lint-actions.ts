@@ -39,13 +39,11 @@ export function lintMetadata(metadata: Metadata, before: Metadata | undefined, h
 
 function schemaOf(metadata: Metadata, here: Report): readonly DeltaField[] | undefined {
   try {
-    const fields = parseSchema(metadata.schemaString)
-    if (Array.isArray(fields)) return fields
+    return parseSchema(metadata.schemaString)
   } catch {
-    // Reported below, with the other ways not to be a schema.
+    here('schemaString is not a struct type')
+    return undefined
   }
-  here('schemaString is not a struct type')
-  return undefined
 }
 
 function lintFields(fields: readonly DeltaField[], parent: string, here: Report): void {

@@ -101,7 +101,7 @@ function exact(type: DeltaType, value: unknown): Value {
       return Array.from(value as ArrayLike<unknown>, (item) => exact(type.elementType, item))
     case 'map':
       return Object.fromEntries(
-        Object.entries(value as object).map(([key, item]) => [key, exact(type.valueType, item)]),
+        Object.entries(value).map(([key, item]) => [key, exact(type.valueType, item)]),
       )
   }
 }

@@ -237,7 +237,7 @@ const REQUIRED: {
 /** One action from its JSON form, or the sentence that says why it is none. */
 export function parseAction(json: unknown): Action | string {
   if (kindOf(json) !== 'object') return 'a line is not a JSON object'
-  const entries = Object.entries(json as object)
+  const entries: [string, unknown][] = Object.entries(json as object)
   const [kind, value] = entries[0] ?? ['nothing', null]
   if (entries.length !== 1) return `a line holds ${entries.length} actions`
   const required = Object.entries(REQUIRED).find(([name]) => name === kind)?.[1]
@@ -307,14 +307,15 @@ function checkpointAction(row: Record<string, unknown>, version: number): Action
 function withoutNulls(value: unknown): unknown {
   if (value === null || value === undefined) return undefined
   if (typeof value === 'bigint') return Number(value)
-  if (kindOf(value) !== 'object') return value
-  const fields = Object.entries(value as object).flatMap(([name, item]) => {
+  if (typeof value !== 'object' || Array.isArray(value)) return value
+  const items: [string, unknown][] = Object.entries(value)
+  const fields = items.flatMap(([name, item]) => {
     // Values of a map may be null and matter; fields of a struct that are null do not.
     const kept = name === 'partitionValues' ? (item ?? undefined) : withoutNulls(item)
     return kept === undefined ? [] : [[name, kept] as const]
   })
-  const isEmptyMap = Object.keys(value as object).length === 0
-  return fields.length > 0 || isEmptyMap ? Object.fromEntries(fields) : undefined
+  // An empty map is a value of its own.
+  return fields.length > 0 || items.length === 0 ? Object.fromEntries(fields) : undefined
 }
 
 function tableOf(source: TableSource, version: number, state: LogState): DeltaTable {
@@ -345,7 +346,8 @@ function refuseUnreadable(protocol: Protocol): void {
 
 export function parseSchema(schemaString: string): readonly DeltaField[] {
   const schema = JSON.parse(schemaString) as StructType
-  if (schema.type !== 'struct') throw new Error('schemaString is not a struct')
+  if (schema.type !== 'struct' || kindOf(schema.fields) !== 'array')
+    throw new Error('schemaString is not a struct')
   return schema.fields
 }
 

@@ -1,0 +1,60 @@
+/**
+ * `npm test`: runs every test file, or those given as arguments, and prints failures and one closing
+ * line. A runner that ends before its plan, or finds nothing to run, is a failure too.
+ */
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { closingLine, createTapReader } from './tap.ts'
+import type { TapEvent } from './tap.ts'
+
+const AVA = fileURLToPath(new URL('../../node_modules/.bin/ava', import.meta.url))
+const tally = { passed: 0, failed: 0, skipped: 0 }
+const seen = new Set<string>()
+
+function show(event: TapEvent): void {
+  tally[event.kind]++
+  showProgress(event.title)
+  if (event.kind === 'failed')
+    console.log(
+      [`\n✗ ${event.title}`, ...event.details.map((line) => `    ${line}`), ''].join('\n'),
+    )
+}
+
+/** Names each test file once, when its first result comes in. */
+function showProgress(title: string): void {
+  const file = title.split(' › ').slice(0, -1).join(' › ')
+  if (file === '' || seen.has(file)) return
+  seen.add(file)
+  console.log(`  ${file}`)
+}
+
+async function main(): Promise<void> {
+  const child = spawn(AVA, ['--tap', ...process.argv.slice(2)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const closed = new Promise<number | NodeJS.Signals>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 1))
+  })
+  const tap = createTapReader()
+  for await (const line of createInterface({ input: child.stdout }))
+    for (const event of tap.read(line)) show(event)
+  const { events, complete } = tap.end()
+  for (const event of events) show(event)
+
+  const code = await closed
+  const total = tally.passed + tally.failed + tally.skipped
+  if (!complete) fail('the test runner ended before it had reported everything')
+  else if (total === 0) fail('no tests were found')
+  else if (code !== 0 && tally.failed === 0) fail(`the test runner ended with ${code}`)
+  console.log(closingLine(tally))
+  process.exitCode = tally.failed > 0 ? 1 : 0
+}
+
+function fail(reason: string): void {
+  tally.failed++
+  console.log(`\n✗ ${reason}\n`)
+}
+
+await main()
