@@ -147,6 +147,8 @@ export type PendingCommit = {
   readonly generation: number
   readonly cursor: Json
   readonly done: boolean
+  /** The shard's spec, so that a rebuild from the bucket cuts the source in the same places. */
+  readonly spec?: Json
   readonly dataChange: boolean
   readonly adds: readonly DataFile[]
   readonly removes: readonly string[]
@@ -181,6 +183,8 @@ export type FoldInput = {
   readonly schemaChanged: boolean
   /** Visible files that the new generation replaces; empty when no generation changes. */
   readonly replaced: readonly LiveFile[]
+  /** The live files that `pending` removes, for their sizes and partitions. */
+  readonly removing?: readonly LiveFile[]
 }
 
 export type LogEntry = {

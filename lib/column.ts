@@ -37,6 +37,11 @@ export type Column = {
   readonly source: string
   readonly sourceType: string
   readonly semantic?: Semantic
+  /**
+   * A column that Hakiri adds beside the one called `source`: `variant` holds, as text, values that do
+   * not fit that column; `partition` is derived from it. Absent for the source's own columns.
+   */
+  readonly role?: 'variant' | 'partition'
 }
 
 export type DecimalParts = { readonly precision: number; readonly scale: number }

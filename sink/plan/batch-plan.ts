@@ -24,6 +24,13 @@ export type BatchInput =
 export type ObservedColumn = SourceColumn & {
   /** Null in every row: says nothing about the type; gives no new column. */
   readonly empty: boolean
+  /**
+   * Narrower or other types that every value of the batch also fits, as far as the inspection knows:
+   * `double` for whole numbers within ±2^53, `integer` for small ones.
+   */
+  readonly alsoFits?: readonly ColumnType[]
+  /** Set when the encoder found values that do not fit the table's column: plan for misfits. */
+  readonly misfit?: true
 }
 
 /** How an output column takes its value from an input column. */
@@ -32,7 +39,9 @@ export type OutputColumn = {
   /** Source column name; undefined writes null (the batch lacks it). */
   readonly input: string | undefined
   /**
-   * value: as it is (observed to fit) · fitting: the value when it fits `column.type`, else null ·
+   * value: as it is, expected to fit. Where one value would lose something in `column.type`, the
+   * encoder writes nothing and names the input column, which is then planned with `misfit` set ·
+   * fitting: the value when it fits `column.type`, else null ·
    * misfit: the value's text when it does not fit `fits`, else null.
    */
   readonly take: 'value' | 'fitting' | 'misfit'
@@ -52,6 +61,11 @@ export type RejectRule =
   /** Rows whose key is null cannot be merged. */
   | { readonly kind: 'null-key'; readonly input: string; readonly reason: string }
 
+/**
+ * A partition's value is text (null for null): identity the column's own text; year "2024" (integer),
+ * month "2024-05" (string), day "2024-05-01" (date), hour "2024-05-01-13" (string), all in UTC. The
+ * column of an identity partition is left out of the data files.
+ */
 export type PartitionOutput = {
   /** Partition column of the table, e.g. created_at_day. */
   readonly name: string
@@ -61,7 +75,7 @@ export type PartitionOutput = {
 }
 
 export type BatchPlan = {
-  /** In table order; without partition columns. */
+  /** In table order; without derived partition columns, with those of identity partitions. */
   readonly outputs: readonly OutputColumn[]
   readonly rejects: readonly RejectRule[]
   readonly partitions: readonly PartitionOutput[]
