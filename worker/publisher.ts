@@ -4,13 +4,12 @@
  * after a crash writes the same bytes (S1, L3).
  */
 import { join } from 'node:path'
-import { rm, writeFile } from 'node:fs/promises'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import type { Catalog, LogEntry, TableRow } from '../catalog/catalog.ts'
-import { assert } from '../lib/assert.ts'
 import { HakiriError } from '../lib/error.ts'
 import { checkpointActions, isCheckpointDue, lastCheckpointBody } from '../sink/plan/checkpoint.ts'
 import { foldLog } from '../sink/plan/delta.ts'
-import { checkpointKey, logKey, tableFolder } from '../sink/plan/names.ts'
+import { checkpointKey, lastCheckpointKey, logKey } from '../sink/plan/names.ts'
 import type { WorkerDeps } from './deps.ts'
 
 /** Commits folded into one version at the most. */
@@ -99,16 +98,17 @@ async function writeCheckpoint(table: TableRow, version: number, deps: PublishDe
     table.name,
     deps.clock.now() - TOMBSTONE_MS,
   )
-  const lines = checkpointActions({ catalogId: deps.catalog.id, table, live, removed, txns })
+  const lines = checkpointActions({ catalogId: deps.catalog.id, table, live, removed, txns, now: deps.clock.now() })
   const base = join(deps.scratchFolder, `checkpoint-${deps.random.uuid()}`)
   const [actionsPath, parquetPath] = [`${base}.ndjson`, `${base}.parquet`]
   try {
     await writeFile(actionsPath, lines.map((line) => `${line}\n`).join(''))
-    const bytes = await deps.encoder.encodeCheckpoint(actionsPath, parquetPath)
+    await deps.encoder.encodeCheckpoint(actionsPath, parquetPath)
+    const { size: bytes } = await stat(parquetPath)
     await deps.store.putFile(checkpointKey(table.name, version), parquetPath)
     const hint = lastCheckpointBody({ version, actions: lines.length, bytes, adds: live.length })
     await deps.store.put(
-      `${tableFolder(table.name)}/_delta_log/_last_checkpoint`,
+      lastCheckpointKey(table.name),
       new TextEncoder().encode(hint),
     )
   } finally {
@@ -118,11 +118,9 @@ async function writeCheckpoint(table: TableRow, version: number, deps: PublishDe
 }
 
 async function logState(catalog: Catalog, table: string, since: number) {
-  const [live, removed, txns] = [
-    await catalog.liveFiles(table),
-    await catalog.removedFiles(table, since),
-    await catalog.publishedTxns(table),
-  ]
-  assert(live, 'live files are a list')
-  return { live, removed, txns }
+  return {
+    live: await catalog.liveFiles(table),
+    removed: await catalog.removedFiles(table, since),
+    txns: await catalog.publishedTxns(table),
+  }
 }
