@@ -13,7 +13,7 @@ export type TapReader = {
   end(): { readonly events: readonly TapEvent[]; readonly complete: boolean }
 }
 
-const RESULT = /^(not )?ok \d+ - (.*?)(?: # (SKIP|TODO))?$/
+const RESULT = /^(not )?ok \d+ - (.*?)(?: # ([A-Z]+))?$/
 
 /** A failure is handed out once the diagnostics after it have been read. */
 export function createTapReader(): TapReader {
