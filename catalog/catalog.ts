@@ -31,7 +31,12 @@ export type ShardRow = ShardKey & {
   readonly paused: boolean
 }
 
-export type NewShard = ShardKey & { readonly table: string; readonly spec: Json }
+export type NewShard = ShardKey & {
+  readonly table: string
+  readonly spec: Json
+  /** True for a shard that only rewrites files (compaction): no generation waits for it. */
+  readonly upkeep?: boolean
+}
 
 // ── Commits ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,6 +305,7 @@ export type Catalog = AsyncDisposable & {
   /** Log bodies not yet confirmed in the bucket, in order of version. */
   unpublished(table: string): Promise<readonly LogEntry[]>
   markPublished(table: string, version: number): Promise<void>
+  /** The newest entries, newest first. */
   logEntries(table: string, limit: number): Promise<readonly LogEntry[]>
   liveFiles(table: string): Promise<readonly LiveFile[]>
   /** Tombstones removed at or after `sinceMs`. */
@@ -338,6 +344,8 @@ export type RestoredTable = {
   readonly live: readonly LiveFile[]
   readonly removed: readonly RemovedFile[]
   readonly log: readonly LogEntry[]
+  /** Highest run id in the log; new runs must come after it, for upserts are ordered by it. */
+  readonly lastRunId?: number
 }
 
 export const NO_COUNTERS: Counters = {

@@ -46,6 +46,10 @@ export const CODES = facts({
   CONFIG_SYNTAX: input('A configuration file is not valid TOML or JSON.'),
   CONFIG_INVALID: input('A key of the configuration has a wrong type or value.'),
   CONFIG_UNKNOWN_KEY: input('The configuration has a key that does not exist.'),
+  CONFIG_SECRET: input(
+    'A secret stands in the configuration as plain text. Use env:, file: or secret:// instead.',
+  ),
+  CONFIG_UNAVAILABLE: input('The configuration asks for what this version does not have yet.'),
   SECRET_MISSING: input('A reference (env:, file:, secret://) names something that is not there.'),
   USAGE: input('The command line is not understood.'),
   NOT_FOUND: {
@@ -64,6 +68,8 @@ export const CODES = facts({
   SOURCE_AUTH: environment('The source refuses the credentials.', 'auth'),
   SOURCE_RATE: environment('The source asks to slow down.', 'rate'),
   CATALOG_UNREACHABLE: environment('The catalog does not answer.'),
+  CATALOG_AUTH: environment('The catalog refuses the credentials.', 'auth'),
+  CATALOG_REFUSED: environment('The catalog cannot be opened or refuses the request.', 'fatal'),
   CATALOG_VERSION: environment('The catalog was written by a newer Hakiri than this one.', 'fatal'),
   CATALOG_LOCKED: environment('Another process holds the catalog for writing.'),
   STORE_UNREACHABLE: environment('The bucket does not answer.'),

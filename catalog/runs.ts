@@ -1,0 +1,192 @@
+/**
+ * Runs, their counters and their events.
+ *
+ * Counters of one run are spread over a few rows and summed when read, so that the shards of a run do
+ * not queue behind each other's commits.
+ */
+import type { Json } from '../lib/json.ts'
+import { type Catalog, type Counters, NO_COUNTERS, type RunEvent, type RunRow } from './catalog.ts'
+import {
+  type CatalogDeps,
+  type Engine,
+  insertRows,
+  jsonOf,
+  jsonText,
+  numberOf,
+  numberOrNull,
+  printable,
+  type Row,
+  type Sql,
+  textOf,
+  textOrNull,
+} from './sql.ts'
+
+type RunMethods = Pick<
+  Catalog,
+  'createRun' | 'finishRun' | 'addCounters' | 'runs' | 'run' | 'addEvents' | 'events' | 'markLost'
+>
+
+const SLOTS = 16
+
+/** Counter → its column. */
+const COLUMNS: Readonly<Record<keyof Counters, string>> = {
+  rowsRead: 'rows_read',
+  rowsWritten: 'rows_written',
+  rowsQuarantined: 'rows_quarantined',
+  bytesRead: 'bytes_read',
+  bytesWritten: 'bytes_written',
+  files: 'files',
+  requests: 'requests',
+  notModified: 'not_modified',
+  retries: 'retries',
+}
+const COUNTERS = Object.keys(COLUMNS) as readonly (keyof Counters)[]
+const COUNTER_COLUMNS = Object.values(COLUMNS)
+
+const SUMS = COUNTER_COLUMNS.map(
+  (column) => `(select cast(coalesce(sum(${column}), 0) as bigint) from run_counter as c
+                where c.run_id = run.id) as ${column}`,
+)
+const SELECT = `select run.*, ${SUMS.join(', ')} from run`
+
+export function runMethods(engine: Engine, deps: CatalogDeps): RunMethods {
+  return {
+    createRun: (run) => engine.write((sql) => createRun(sql, deps, run)),
+    finishRun: (runId, end) =>
+      engine.write(async (sql) => {
+        await sql.run(
+          `update run set status = ?, shards_done = ?, shards_failed = ?, error = ?, ended_at = ?
+           where id = ?`,
+          end.status,
+          end.shardsDone,
+          end.shardsFailed,
+          end.error === null ? null : printable(end.error),
+          deps.clock.now(),
+          runId,
+        )
+      }),
+    addCounters: (runId, counters) => engine.write((sql) => addCounters(sql, runId, '', counters)),
+    runs: ({ pipeline, limit }) =>
+      engine.read(async (sql) => {
+        const where = pipeline === undefined ? '' : 'where pipeline = ?'
+        const text = `${SELECT} ${where} order by id desc limit ?`
+        const values = pipeline === undefined ? [limit] : [pipeline, limit]
+        return (await sql.rows(text, ...values)).map(toRun)
+      }),
+    run: (id) =>
+      engine.read(async (sql) => {
+        const [row] = await sql.rows(`${SELECT} where id = ?`, id)
+        return row && toRun(row)
+      }),
+    addEvents: (events) => engine.write((sql) => addEvents(sql, events)),
+    events: (runId) =>
+      engine.read(async (sql) => {
+        const text = 'select * from run_event where run_id = ? order by id'
+        return (await sql.rows(text, runId)).map(toEvent)
+      }),
+    markLost: (worker) =>
+      engine.write((sql) =>
+        sql.run(
+          `update run set status = 'lost', ended_at = ? where worker = ? and status = 'running'`,
+          deps.clock.now(),
+          worker,
+        ),
+      ),
+  }
+}
+
+async function createRun(
+  sql: Sql,
+  deps: CatalogDeps,
+  run: Parameters<Catalog['createRun']>[0],
+): Promise<number> {
+  const [row] = await sql.rows(
+    `insert into run (pipeline, kind, status, worker, started_at, shards_total)
+     values (?, ?, 'running', ?, ?, ?) returning id`,
+    run.pipeline,
+    run.kind,
+    run.worker,
+    deps.clock.now(),
+    run.shardsTotal,
+  )
+  return numberOf(row!, 'id')
+}
+
+/** Adds to a run's counters; `spread` chooses the row, so that equal spreads meet in one. */
+export async function addCounters(
+  sql: Sql,
+  runId: number,
+  spread: string,
+  counters: Partial<Counters>,
+): Promise<void> {
+  const values = COUNTERS.map((counter) => counters[counter] ?? 0)
+  if (values.every((value) => value === 0)) return
+  const sums = COUNTER_COLUMNS.map(
+    (column) => `${column} = run_counter.${column} + excluded.${column}`,
+  )
+  await insertRows(
+    sql,
+    'run_counter',
+    ['run_id', 'slot', ...COUNTER_COLUMNS],
+    [[runId, slotOf(spread), ...values]],
+    `on conflict (run_id, slot) do update set ${sums.join(', ')}`,
+  )
+}
+
+function slotOf(text: string): number {
+  let hash = 0
+  for (const character of text) hash = (hash * 31 + character.codePointAt(0)!) % 65_521
+  return hash % SLOTS
+}
+
+async function addEvents(sql: Sql, events: readonly RunEvent[]): Promise<void> {
+  await insertRows(
+    sql,
+    'run_event',
+    ['run_id', 'at', 'level', 'shard', 'kind', 'message', 'data'],
+    events.map((event) => [
+      event.runId,
+      event.at,
+      event.level,
+      event.shard,
+      event.kind,
+      printable(event.message),
+      jsonText(event.data),
+    ]),
+  )
+}
+
+function toRun(row: Row): RunRow {
+  return {
+    id: numberOf(row, 'id'),
+    pipeline: textOf(row, 'pipeline'),
+    kind: textOf(row, 'kind') as RunRow['kind'],
+    status: textOf(row, 'status') as RunRow['status'],
+    worker: textOf(row, 'worker'),
+    startedAt: numberOf(row, 'started_at'),
+    endedAt: numberOrNull(row, 'ended_at'),
+    shardsTotal: numberOf(row, 'shards_total'),
+    shardsDone: numberOf(row, 'shards_done'),
+    shardsFailed: numberOf(row, 'shards_failed'),
+    counters: toCounters(row),
+    error: textOrNull(row, 'error'),
+  }
+}
+
+function toCounters(row: Row): Counters {
+  const counters: Record<keyof Counters, number> = { ...NO_COUNTERS }
+  for (const counter of COUNTERS) counters[counter] = numberOf(row, COLUMNS[counter])
+  return counters
+}
+
+function toEvent(row: Row): RunEvent {
+  return {
+    runId: numberOf(row, 'run_id'),
+    at: numberOf(row, 'at'),
+    level: textOf(row, 'level') as RunEvent['level'],
+    shard: textOrNull(row, 'shard'),
+    kind: textOf(row, 'kind'),
+    message: textOf(row, 'message'),
+    data: jsonOf<Json>(row, 'data'),
+  }
+}
