@@ -25,6 +25,8 @@ export type StoreProbe = {
 export type ObjectStore = AsyncDisposable & {
   /** Without credentials, for people: "s3://lake/raw" or "/srv/lake". */
   readonly url: string
+  /** The folder that `materialise` points into, when the store is a local folder. */
+  readonly localRoot?: string
   /** `ifAbsent`: 'exists' (and nothing written) when the key is taken, as far as the store can tell. */
   put(key: string, body: Uint8Array, options?: { readonly ifAbsent?: boolean }): Promise<PutOutcome>
   /** Moves or uploads a finished local file; the local file is gone afterwards. */
