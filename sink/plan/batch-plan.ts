@@ -5,9 +5,17 @@
 import type { Column, ColumnType, SourceColumn } from '../../lib/column.ts'
 import type { PartitionTransform } from '../../lib/policy.ts'
 
-/** A batch on local disk, whole rows. */
+/**
+ * A batch on local disk, whole rows. With `rows` (as counted by the source) the encoder proves that it
+ * read them all; without, it counts the records of a csv file itself.
+ */
 export type BatchInput =
-  | { readonly format: 'csv'; readonly path: string; readonly columns: readonly SourceColumn[] }
+  | {
+      readonly format: 'csv'
+      readonly path: string
+      readonly columns: readonly SourceColumn[]
+      readonly rows?: number
+    }
   | { readonly format: 'ndjson'; readonly path: string }
   | {
       readonly format: 'parquet'

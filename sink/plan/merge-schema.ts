@@ -10,8 +10,17 @@ import type { Column, ColumnType } from '../../lib/column.ts'
 import type { Json } from '../../lib/json.ts'
 import type { SchemaPolicy } from '../../lib/policy.ts'
 import type { ObservedColumn, OutputColumn, RejectRule } from './batch-plan.ts'
-import { failed, type Failed } from './failure.ts'
-import { columnNames, RESERVED_PREFIX, variantName } from './names.ts'
+import type { Failed } from './failure.ts'
+import { columnNames, variantName } from './names.ts'
+import {
+  COLUMNS_MAX,
+  frozenColumns,
+  frozenTable,
+  frozenTypes,
+  invalidInput,
+  reservedName,
+  tooManyColumns,
+} from './schema-failures.ts'
 import {
   columnVerdict,
   tableVerdict,
@@ -20,9 +29,6 @@ import {
   type Verdict,
 } from './schema-verdict.ts'
 import { keepsEveryValue, parseColumnType } from './types.ts'
-
-/** Columns of a table, without those it is partitioned by. */
-export const COLUMNS_MAX = 2_000
 
 export type MergeOptions = {
   /** The table's name, for messages. */
@@ -105,7 +111,8 @@ function mergeColumns(
   const refusals = refused(fresh, verdicts)
   const fitted = fitColumns(added.columns, observed, policy, options)
   if (fitted.kind === 'failed') return fitted
-  if (dataColumns(fitted.columns) > COLUMNS_MAX) return tooMany(options.table, fitted.columns)
+  if (dataColumns(fitted.columns) > COLUMNS_MAX)
+    return tooManyColumns(options.table, dataColumns(fitted.columns))
   return {
     kind: 'merged',
     columns: fitted.columns,
@@ -321,71 +328,3 @@ const nothing = (columns: readonly Column[], ask: Json | undefined): Merged => (
   rejects: [],
   discarded: [],
 })
-
-function invalidInput(
-  observed: readonly ObservedColumn[],
-  options: MergeOptions,
-): Failed | undefined {
-  const names = new Set<string>()
-  for (const { name } of observed) {
-    if (names.has(name)) {
-      return failed(
-        'SCHEMA_INVALID',
-        `${options.table}: the source has two columns called ${JSON.stringify(name)}`,
-        'Give the columns distinct names in the source, or exclude one of them.',
-      )
-    }
-    names.add(name)
-  }
-  const bad = Object.entries(options.types ?? {}).find(([, type]) => !parseColumnType(type))
-  if (!bad) return undefined
-  return failed(
-    'CONFIG_INVALID',
-    `${options.table}: types.${bad[0]} = ${JSON.stringify(bad[1])} is not a column type`,
-    'Use boolean, short, integer, long, float, double, string, binary, date, timestamp or decimal(p,s).',
-  )
-}
-
-function reservedName(table: string, source: string): Failed {
-  return failed(
-    'SCHEMA_INVALID',
-    `${table}: column ${JSON.stringify(source)} has a name that Hakiri keeps for itself (${RESERVED_PREFIX}…)`,
-    'Rename the column in the source, or exclude it.',
-  )
-}
-
-function frozenTable(table: string): Failed {
-  return failed(
-    'SCHEMA_FROZEN',
-    `${table} does not exist yet, and schema.tables = "freeze" forbids a new table`,
-    'Set schema.tables = "evolve" for one run, or leave the table out of the pipeline.',
-  )
-}
-
-function frozenColumns(table: string, columns: readonly ObservedColumn[]): Failed {
-  const list = columns.map((column) => `${column.name} (${column.type})`).join(', ')
-  return failed(
-    'SCHEMA_FROZEN',
-    `${table}: the source has new columns ${list}, and schema.columns = "freeze" forbids them`,
-    'Set schema.columns = "evolve" or "discard_value", or exclude the columns.',
-  )
-}
-
-function frozenTypes(table: string, ways: readonly Way[]): Failed {
-  const list = ways
-    .map(({ column, input }) => `${column.source} (${column.type}, now ${input?.type})`)
-    .join(', ')
-  return failed(
-    'SCHEMA_FROZEN',
-    `${table}: values no longer fit the columns ${list}, and schema.types = "freeze" forbids that`,
-    'Set schema.types = "variant" to keep such values as text beside the column.',
-  )
-}
-
-function tooMany(table: string, columns: readonly Column[]): Failed {
-  return failed(
-    'SCHEMA_INVALID',
-    `${table} would have ${dataColumns(columns)} columns; the limit is ${COLUMNS_MAX}`,
-    'Exclude columns, or set schema.columns = "discard_value".',
-  )
-}

@@ -62,6 +62,7 @@ export function toRestoredTable(request: RestoreRequest): RestoredTable {
       const at = times.get(version) ?? 0
       return { table: request.table, version, body, publishedAt: at, createdAt: at }
     }),
+    lastRunId: lastRunId(state),
   }
 }
 
@@ -138,6 +139,11 @@ function shardRow(
 function latestGeneration(state: Snapshot): number {
   const hakiri = state.notes.at(-1)?.hakiri
   return isObject(hakiri) ? count(hakiri['generation']) : 0
+}
+
+function lastRunId(state: Snapshot): number {
+  const runs = state.notes.flatMap(({ hakiri }) => (isObject(hakiri) ? (hakiri['runs'] ?? []) : []))
+  return runs.reduce((last: number, run) => Math.max(last, count(run)), 0)
 }
 
 function liveFile(table: string, file: ReplayedFile): LiveFile {

@@ -5,10 +5,10 @@ import { DEFAULT_SCHEMA_POLICY, type SchemaAction, type SchemaPolicy } from '../
 import type { BatchPlan, ObservedColumn } from './batch-plan.ts'
 import type { Failed } from './failure.ts'
 import { failureError } from './failure.ts'
-import { COLUMNS_MAX, mergeSchema, type Merged, type MergeOptions } from './merge-schema.ts'
+import { mergeSchema, type Merged, type MergeOptions } from './merge-schema.ts'
 import { planBatch, type BatchRequest, type Planned } from './plan-batch.ts'
+import { COLUMNS_MAX } from './schema-failures.ts'
 import type { Decision } from './schema-verdict.ts'
-import { keepsEveryValue, parseColumnType } from './types.ts'
 
 const OPTIONS: MergeOptions = { table: 'shop.orders' }
 
@@ -42,52 +42,6 @@ function merge(
 
 const base = merge([], [seen('id', 'long'), seen('price', 'double')]).columns
 const brief = (columns: readonly Column[]) => columns.map((c) => `${c.id} ${c.name} ${c.type}`)
-
-// ── Types ─────────────────────────────────────────────────────────────────────────────────────────
-
-test('a type keeps every value of another only where nothing can be lost', (t) => {
-  const yes: readonly [ColumnType, ColumnType][] = [
-    ['short', 'integer'],
-    ['integer', 'long'],
-    ['integer', 'double'],
-    ['short', 'float'],
-    ['float', 'double'],
-    ['long', 'decimal(19,0)'],
-    ['integer', 'decimal(12,2)'],
-    ['decimal(10,2)', 'decimal(12,3)'],
-    ['decimal(18,0)', 'long'],
-    ['decimal(9,0)', 'integer'],
-    ['binary', 'string'],
-    ['timestamp', 'string'],
-  ]
-  const no: readonly [ColumnType, ColumnType][] = [
-    ['long', 'double'],
-    ['long', 'integer'],
-    ['integer', 'float'],
-    ['double', 'float'],
-    ['double', 'long'],
-    ['long', 'decimal(20,2)'],
-    ['decimal(10,2)', 'decimal(10,3)'],
-    ['decimal(19,0)', 'long'],
-    ['decimal(5,1)', 'long'],
-    ['decimal(5,1)', 'double'],
-    ['string', 'long'],
-    ['date', 'timestamp'],
-    ['timestamp', 'date'],
-    ['boolean', 'long'],
-    ['string', 'binary'],
-  ]
-  for (const [from, to] of yes) t.true(keepsEveryValue(from, to), `${from} → ${to}`)
-  for (const [from, to] of no) t.false(keepsEveryValue(from, to), `${from} → ${to}`)
-})
-
-test('a column type is read from text, and nothing else is', (t) => {
-  t.is(parseColumnType('decimal(10, 2)'), 'decimal(10,2)')
-  t.is(parseColumnType('timestamp'), 'timestamp')
-  for (const text of ['int', 'decimal(39,0)', 'decimal(4,5)', 'decimal(0,0)', 'Decimal(4,2)', '']) {
-    t.is(parseColumnType(text), undefined, text)
-  }
-})
 
 // ── Columns ───────────────────────────────────────────────────────────────────────────────────────
 
