@@ -5,8 +5,7 @@
  *
  * Invariant: a chunk holds whole rows; it holds more than `chunkBytesMax` only when one row does.
  */
-import { HakiriError } from '../../../lib/error.ts'
-import { ServerError } from './errors.ts'
+import { ServerError, STATE_PROTOCOL, STATE_TOO_LARGE } from './errors.ts'
 
 export type CopyChunk = {
   readonly bytes: Uint8Array
@@ -138,16 +137,17 @@ export function createCopyParser(limits: CopyLimits, sink: CopySink): CopyParser
   return { feed }
 }
 
-function rowTooLarge(bytes: number, most: number): HakiriError {
-  return new HakiriError('SOURCE_DATA', `a row of ${bytes} bytes is larger than ${most} bytes`, {
-    suggestion: 'Exclude the column that holds the large value.',
-  })
+function rowTooLarge(bytes: number, most: number): ServerError {
+  return new ServerError(
+    STATE_TOO_LARGE,
+    `a row of ${bytes} bytes is larger than ${most} bytes`,
+    undefined,
+  )
 }
 
-function notARow(): HakiriError {
-  return new HakiriError('SOURCE_FATAL', 'the server does not send one COPY row per message', {
-    suggestion: 'Connect to PostgreSQL itself, without a translating proxy.',
-  })
+function notARow(): ServerError {
+  const message = 'the server does not send one COPY row per message'
+  return new ServerError(STATE_PROTOCOL, message, undefined)
 }
 
 /** An ErrorResponse: fields of one letter and a text, closed by a zero. */

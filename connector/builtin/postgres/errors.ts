@@ -27,6 +27,10 @@ export class ServerError extends Error {
   }
 }
 
+/** States of our own making: what the server sent is too large, or not what its protocol says. */
+export const STATE_TOO_LARGE = '54000'
+export const STATE_PROTOCOL = '08P01'
+
 type Class = { readonly code: Code; readonly suggestion?: string }
 
 const UNREACHABLE: Class = { code: 'SOURCE_UNREACHABLE' }
@@ -42,6 +46,10 @@ const CERTIFICATE: Class = {
 /** By SQLSTATE; the longest prefix wins. */
 const BY_STATE: Readonly<Record<string, Class>> = {
   '08': UNREACHABLE,
+  [STATE_PROTOCOL]: {
+    code: 'SOURCE_FATAL',
+    suggestion: 'Connect to PostgreSQL itself, without a translating proxy.',
+  },
   '22': { code: 'SOURCE_DATA' },
   '25P03': UNREACHABLE,
   '25P04': UNREACHABLE,
@@ -52,6 +60,7 @@ const BY_STATE: Readonly<Record<string, Class>> = {
   '42703': { code: 'SOURCE_CHANGED' },
   '42P01': { code: 'SOURCE_CHANGED' },
   '53': UNREACHABLE,
+  '54': { code: 'SOURCE_DATA', suggestion: 'Exclude the column that holds the large value.' },
   '55P03': {
     code: 'SOURCE_UNREACHABLE',
     suggestion: 'Another session holds a lock on the table; see pg_locks on the server.',

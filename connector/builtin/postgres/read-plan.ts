@@ -153,7 +153,7 @@ function planValues(
     at: position,
   })
   const atValue = (value: string): Json => encodeCursor(cursorAt(positionIn(order, [value])))
-  const base = { ...phaseBase(input, where), order }
+  const base = { ...phaseBase(input, where), order, byPlace: input.key === undefined }
   if (input.key) {
     return { ...base, safe: safeRows(input.columns, order, cursorAt), end: undefined }
   }

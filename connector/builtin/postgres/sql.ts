@@ -1,6 +1,12 @@
 /** Pieces of the statements that read rows. Pure; every column is spelled s."name". */
 import { quoteName, quoteText } from './names.ts'
-import { fromItem, orderIdentity, type Relation, type RelationColumn } from './relation.ts'
+import {
+  fromItem,
+  orderIdentity,
+  type Relation,
+  type RelationColumn,
+  type RelationKind,
+} from './relation.ts'
 import { isFloat, isNumeric, isTime, selectExpression } from './types.ts'
 import type { Position } from './cursor.ts'
 
@@ -29,12 +35,24 @@ export type Select = {
   readonly columns: readonly RelationColumn[]
   readonly where: readonly string[]
   readonly order: readonly RelationColumn[]
+  /** Settles the order of rows that are equal in `order`, where the place of a row is known. */
+  readonly byPlace?: boolean
+}
+
+/** Where a row lies, by kind of relation; unchanged as long as the row is. */
+const PLACES: Readonly<Record<RelationKind, readonly string[]>> = {
+  table: ['s.ctid'],
+  matview: ['s.ctid'],
+  partitioned: ['s.tableoid', 's.ctid'],
+  view: [],
+  foreign: [],
 }
 
 /** The rows as CSV on the wire. `encoding` only where the server cannot vouch for UTF-8. */
 export function copySql(select: Select, encoding: string | undefined): string {
   const list = select.columns.map((column) => selectExpression(column.name, column.type)).join(', ')
-  const order = select.order.map((column) => columnOf(column)).join(', ')
+  const places = select.byPlace ? PLACES[select.relation.kind] : []
+  const order = [...select.order.map((column) => columnOf(column)), ...places].join(', ')
   const query = `SELECT ${list} ${fromWhere(select)}${order ? ` ORDER BY ${order}` : ''}`
   const options = encoding ? `FORMAT csv, ENCODING ${quoteText(encoding)}` : 'FORMAT csv'
   return `COPY (${query}) TO STDOUT (${options})`
