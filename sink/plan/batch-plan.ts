@@ -68,6 +68,8 @@ export type RejectRule =
   | { readonly kind: 'present'; readonly input: string; readonly reason: string }
   /** Rows whose key is null cannot be merged. */
   | { readonly kind: 'null-key'; readonly input: string; readonly reason: string }
+  /** Rows whose text is empty: as a partition's value, a table log cannot tell it from null. */
+  | { readonly kind: 'empty-text'; readonly input: string; readonly reason: string }
 
 /**
  * A partition's value is text (null for null): identity the column's own text; year "2024" (integer),

@@ -28,7 +28,7 @@ import {
   type Decision,
   type Verdict,
 } from './schema-verdict.ts'
-import { keepsEveryValue, parseColumnType } from './types.ts'
+import { keepsEveryValue, keepsMostValues, parseColumnType } from './types.ts'
 
 export type MergeOptions = {
   /** The table's name, for messages. */
@@ -227,7 +227,7 @@ function wayOf(
 ): Way {
   const input = inputs.get(column.source)
   if (!input || input.empty) return { column, input: undefined, verdict: undefined }
-  if (fits(input, column, options)) return { column, input, verdict: undefined }
+  if (fits(input, column, policy, options)) return { column, input, verdict: undefined }
   const verdict = typeVerdict(input, column, policy.types, options.decisions ?? [])
   const isKey = options.key?.includes(column.source) === true
   if (!isKey || verdict.kind === 'freeze' || verdict.kind === 'reject') {
@@ -237,12 +237,23 @@ function wayOf(
   return { column, input, verdict: { kind: 'reject', reason, ask: undefined } }
 }
 
-/** A hint is taken at its word until the encoder reports a value that does not fit. */
-function fits(input: ObservedColumn, column: Column, options: MergeOptions): boolean {
+/**
+ * Whether to plan for values that all fit. A hint is taken at its word, and numbers are tried, until the
+ * encoder reports a value that does not fit; a frozen column is not tried with a wider type.
+ */
+function fits(
+  input: ObservedColumn,
+  column: Column,
+  policy: SchemaPolicy,
+  options: MergeOptions,
+): boolean {
   if (input.misfit) return column.type === 'string'
-  if (keepsEveryValue(input.type, column.type) || input.alsoFits?.includes(column.type)) return true
+  if (keepsEveryValue(input.type, column.type)) return true
+  if (input.alsoFits?.includes(column.type)) return true
   const hint = options.types?.[column.source]
-  return hint !== undefined && parseColumnType(hint) === column.type
+  if (hint !== undefined && parseColumnType(hint) === column.type) return true
+  const isFraction = column.type === 'double' || column.type === 'float'
+  return (policy.types !== 'freeze' || isFraction) && keepsMostValues(input.type, column.type)
 }
 
 function outputOf(column: Column, way: Way | undefined): OutputColumn {

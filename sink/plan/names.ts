@@ -91,15 +91,15 @@ export function quarantineOf(name: string): string | undefined {
 
 /** "shop/orders/_delta_log/00000000000000000007.json". */
 export function logKey(table: string, version: number): string {
-  return `${logFolder(table)}${paddedVersion(version)}.json`
+  return `${logFolder(table)}/${paddedVersion(version)}.json`
 }
 
 export function checkpointKey(table: string, version: number): string {
-  return `${logFolder(table)}${paddedVersion(version)}.checkpoint.parquet`
+  return `${logFolder(table)}/${paddedVersion(version)}.checkpoint.parquet`
 }
 
 export function lastCheckpointKey(table: string): string {
-  return `${logFolder(table)}_last_checkpoint`
+  return `${logFolder(table)}/_last_checkpoint`
 }
 
 /** The version that a key of the log folder holds; undefined for a checkpoint or anything else. */
@@ -108,9 +108,9 @@ export function logVersion(key: string): number | undefined {
   return match ? Number(match[1]) : undefined
 }
 
-/** "shop/orders/_delta_log/", where a listing of the log starts. */
+/** "shop/orders/_delta_log". */
 export function logFolder(table: string): string {
-  return `${tableFolder(table)}/_delta_log/`
+  return `${tableFolder(table)}/_delta_log`
 }
 
 export type DataFileName = {

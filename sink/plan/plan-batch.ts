@@ -98,7 +98,11 @@ function withKey(
     merged,
     {
       outputs,
-      rejects: [...merged.rejects, ...nullKeyRules(request, keyOutputs)],
+      rejects: [
+        ...merged.rejects,
+        ...nullKeyRules(request, keyOutputs),
+        ...emptyTextRules(merged, partitioned),
+      ],
       partitions: partitioned.partitions,
       merge: key.length > 0 ? { key, sequence: request.sequence } : undefined,
     },
@@ -118,6 +122,15 @@ function nullKeyRules(
     return isThere
       ? [{ kind: 'null-key', input: source, reason }]
       : rejectAll(request.observed, `key ${source} is missing`)
+  })
+}
+
+/** The log holds partition values as text and reads the empty one as null. */
+function emptyTextRules(merged: Merged, partitioned: Partitioned): readonly RejectRule[] {
+  const names = new Set(partitioned.partitions.map((partition) => partition.name))
+  return merged.outputs.flatMap(({ column, input }): readonly RejectRule[] => {
+    if (column.type !== 'string' || input === undefined || !names.has(column.name)) return []
+    return [{ kind: 'empty-text', input, reason: `partition column ${column.name} is empty text` }]
   })
 }
 

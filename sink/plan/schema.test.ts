@@ -172,10 +172,23 @@ test('values that do not fit go where the policy says', (t) => {
   t.is(asked.rejects[0]?.kind, 'misfit')
 })
 
-test('whole numbers go into a double column only when the inspection vouches for them', (t) => {
-  const exact = merge(base, [seen('price', 'long', { alsoFits: ['double'] })])
-  t.deepEqual([exact.outputs[1]?.take, exact.changes], ['value', []])
-  t.is(merge(base, [seen('price', 'long')]).outputs[1]?.take, 'fitting')
+test('numbers of another kind are tried as they are, and kept apart once one does not fit', (t) => {
+  const tried = merge(base, [seen('price', 'long')])
+  t.deepEqual([tried.outputs[1]?.take, tried.changes], ['value', []])
+  const misfit = merge(base, [seen('price', 'long', { misfit: true })])
+  t.deepEqual(brief(misfit.columns).at(-1), '3 price__string string')
+  t.is(merge(base, [seen('id', 'double')]).outputs[0]?.take, 'fitting')
+  t.is(merge(base, [seen('id', 'double', { alsoFits: ['long'] })]).outputs[0]?.take, 'value')
+})
+
+test('a frozen column takes whole numbers among fractions, but no wider type', (t) => {
+  const frozen = policy({ types: 'freeze' })
+  t.is(mergeSchema(base, [seen('price', 'long')], frozen, OPTIONS).kind, 'merged')
+  const narrow = merge([], [seen('n', 'integer')]).columns
+  t.is(failure(mergeSchema(narrow, [seen('n', 'long')], frozen, OPTIONS)).code, 'SCHEMA_FROZEN')
+  t.is(merge(narrow, [seen('n', 'long')]).outputs[0]?.take, 'value')
+  const again = mergeSchema(base, [seen('price', 'long', { misfit: true })], frozen, OPTIONS)
+  t.is(failure(again).code, 'SCHEMA_FROZEN')
 })
 
 test('a misfit that the encoder reports is planned for, even where the types agree', (t) => {
@@ -283,6 +296,8 @@ function execute(plan: Pick<BatchPlan, 'outputs' | 'rejects'>, row: Row) {
         return item !== null
       case 'null-key':
         return item === null
+      case 'empty-text':
+        return item === ''
       case 'misfit':
         return item !== null && !fitsColumn(item, rule.fits)
     }
@@ -398,6 +413,17 @@ test('a batch is partitioned by its own columns and by derived ones, which stay'
   })
   t.deepEqual(again.changes, ['added column created_at_day_2 (string)'])
   t.deepEqual(again.partitionBy, ['created_at_day'])
+})
+
+test('a row that would stand in the partition of the empty text is rejected', (t) => {
+  const result = planned({ partitionBy: [{ transform: 'identity', column: 'country' }] })
+  t.deepEqual(result.plan.rejects, [
+    { kind: 'empty-text', input: 'country', reason: 'partition column country is empty text' },
+  ])
+  t.deepEqual(
+    planned({ partitionBy: [{ transform: 'day', column: 'createdAt' }] }).plan.rejects,
+    [],
+  )
 })
 
 test('a partition that cannot be is refused by name', (t) => {

@@ -54,6 +54,17 @@ export function keepsEveryValue(from: ColumnType, to: ColumnType): boolean {
   )
 }
 
+/**
+ * True when values of type `from` as a rule fit a column of type `to` though not all must: numbers that
+ * a source announces in a wider type, whole numbers in a column of fractions. Worth trying, because the
+ * encoder refuses a value that does not fit.
+ */
+export function keepsMostValues(from: ColumnType, to: ColumnType): boolean {
+  const isWhole = from in DIGITS
+  if (isWhole && (to in DIGITS || to === 'float' || to === 'double')) return true
+  return decimalParts(to) !== undefined && (isWhole || decimalParts(from) !== undefined)
+}
+
 type Digits = { readonly precision: number; readonly scale: number }
 
 function wholeNumber(type: ColumnType): Digits | undefined {

@@ -5,7 +5,7 @@ import type { ColumnType } from '../../lib/column.ts'
 import { parseExactJson } from '../../test/support/delta-values.ts'
 import { planCompaction, planOrphans, planVacuum, type CompactionGroup } from './compact.ts'
 import { statsJson, STATS_COLUMNS_MAX, type ColumnStats } from './stats.ts'
-import { keepsEveryValue, parseColumnType } from './types.ts'
+import { keepsEveryValue, keepsMostValues, parseColumnType } from './types.ts'
 
 // ── Types ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -43,6 +43,17 @@ test('a type keeps every value of another only where nothing can be lost', (t) =
   ]
   for (const [from, to] of yes) t.true(keepsEveryValue(from, to), `${from} → ${to}`)
   for (const [from, to] of no) t.false(keepsEveryValue(from, to), `${from} → ${to}`)
+})
+
+test('numbers are worth trying in a column of another number type, nothing else is', (t) => {
+  t.true(keepsMostValues('long', 'double'))
+  t.true(keepsMostValues('long', 'short'))
+  t.true(keepsMostValues('long', 'decimal(10,2)'))
+  t.true(keepsMostValues('decimal(14,2)', 'decimal(12,2)'))
+  t.false(keepsMostValues('double', 'long'))
+  t.false(keepsMostValues('decimal(14,2)', 'long'))
+  t.false(keepsMostValues('string', 'long'))
+  t.false(keepsMostValues('date', 'timestamp'))
 })
 
 test('a column type is read from text, and nothing else is', (t) => {
