@@ -18,7 +18,7 @@ import {
 } from './actions.ts'
 import { appId } from './app-id.ts'
 
-export { appId, parseAppId } from './app-id.ts'
+export { appId } from './app-id.ts'
 
 /** The body of version `input.version`: one action a line. `engine` is "hakiri/<version>". */
 export function foldLog(input: FoldInput, engine: string): string {
