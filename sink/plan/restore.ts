@@ -67,8 +67,8 @@ export function toRestoredTable(request: RestoreRequest): RestoredTable {
 }
 
 /**
- * A shard that writes to its table and to the table's quarantine stands in both logs; this leaves it,
- * with its newest seq, in the table that it feeds.
+ * A shard that writes to its table and to the table's quarantine stands in both logs. The table that it
+ * feeds gets its newest seq and its epoch; a quarantine keeps what its own log says of its guests.
  */
 export function reconcileShards(tables: readonly RestoredTable[]): readonly RestoredTable[] {
   const newest = new Map<string, ShardInfo>()
@@ -82,9 +82,10 @@ export function reconcileShards(tables: readonly RestoredTable[]): readonly Rest
   }
   return tables.map((table) => {
     const own = [...newest.values()].filter(({ row }) => row.table === table.table.name)
+    const guests = table.shards.filter((row) => row.table !== table.table.name)
     return {
       ...table,
-      shards: own.map(({ row }) => row),
+      shards: [...own.map(({ row }) => row), ...guests],
       epochs: Object.fromEntries(
         own.map(({ row, epoch }) => [`${row.pipeline}/${row.shard}`, epoch]),
       ),
