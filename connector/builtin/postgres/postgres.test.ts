@@ -2,6 +2,7 @@
 import test from 'ava'
 import type { Connector, ConnectorContext, SourceEvent } from '../../connector.ts'
 import { HakiriError, type Code } from '../../../lib/error.ts'
+import { systemRandom } from '../../../lib/system/clock.ts'
 import {
   connectTo,
   NO_SESSIONS,
@@ -43,6 +44,16 @@ async function source(sql: string): Promise<Source> {
   }
 }
 
+/** A name that no other run on the same server uses. */
+function oddName(start: string): string {
+  return `${start}_${systemRandom.uuid().slice(0, 8)}`
+}
+
+async function execute(sql: string): Promise<void> {
+  await using admin = await connectTo(server.url)
+  await admin.query(sql)
+}
+
 async function shardOf(connector: Connector, table?: string) {
   const shards = await connector.shards(testContext(), [])
   const found = table === undefined ? shards[0] : shards.find((shard) => shard.table === table)
@@ -63,9 +74,9 @@ async function failure(work: Promise<unknown>): Promise<HakiriError> {
 /** Takes the first `rows` event and leaves the reading open. */
 async function firstRows(events: AsyncIterator<SourceEvent>): Promise<SourceEvent> {
   for (;;) {
-    const { value, done } = await events.next()
-    if (done) throw new Error('no rows')
-    if (value.kind === 'rows') return value
+    const next = await events.next()
+    if (next.done) throw new Error('no rows')
+    if (next.value.kind === 'rows') return next.value
   }
 }
 
@@ -369,8 +380,14 @@ test('views, materialised views, partitioned and foreign tables are read like ta
     )
   t.deepEqual(await values('public.foreign_t'), [1, 2, 3])
   t.deepEqual(await values('public.p'), [1, 2, 3, 4, 5, 6, 7, 8, 9])
-  t.deepEqual((await values('public.v')).toSorted(), [1, 2, 3])
-  t.deepEqual((await values('public.m')).toSorted(), [1, 2, 3])
+  t.deepEqual(
+    (await values('public.v')).toSorted((a, b) => a - b),
+    [1, 2, 3],
+  )
+  t.deepEqual(
+    (await values('public.m')).toSorted((a, b) => a - b),
+    [1, 2, 3],
+  )
 })
 
 test('a full load ends with a cursor after which nothing is read, with and without a key', async (t) => {
@@ -399,11 +416,13 @@ test('a table without a key has no cursor before its end', async (t) => {
 
 test('a row that is not UTF-8 is set aside with a reason, and the others are read', async (t) => {
   await using admin = await connectTo(server.url)
+  const name = oddName('bytes')
   await admin.query(
-    `CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
+    `CREATE DATABASE ${name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
   )
+  t.teardown(() => execute(`DROP DATABASE ${name} WITH (FORCE)`))
   const url = new URL(server.url)
-  url.pathname = '/bytes'
+  url.pathname = `/${name}`
   await using beside = await connectTo(url.href)
   await beside.query(`CREATE TABLE x (id int PRIMARY KEY, s text); INSERT INTO x VALUES
     (1, 'plain'), (2, E'caf\\xe9'), (3, E'a\\nb "q"'), (4, E'\\xc3\\xa9')`)
@@ -419,19 +438,18 @@ test('a row that is not UTF-8 is set aside with a reason, and the others are rea
 })
 
 test('a password, a role and a database in the url may hold any characters', async (t) => {
-  await using admin = await connectTo(server.url)
-  await admin.query(`CREATE ROLE "odd @/:? role" LOGIN PASSWORD 'p@ss/w:rd?'`)
-  await admin.query('CREATE DATABASE "odd dbé"')
-  const url = new URL(server.url)
-  url.username = 'odd @/:? role'
+  const role = oddName('odd @/:? role')
+  const url = new URL(await server.newDatabase(oddName('odd dbé')))
+  await execute(`CREATE ROLE "${role}" LOGIN PASSWORD 'p@ss/w:rd?'`)
+  t.teardown(() => execute(`DROP ROLE "${role}"`))
+  url.username = role
   url.password = 'p@ss/w:rd?'
-  url.pathname = '/odd%20db%C3%A9'
   const findings = await createPostgresConnector({
     type: 'postgres',
     url: url.href,
     tables: ['*.*'],
   }).check(testContext())
-  t.true(findings[0]!.message.includes('/odd dbé: PostgreSQL'))
+  t.regex(findings[0]!.message, /odd dbé_\w+: PostgreSQL/)
 })
 
 // ── How it fails ──────────────────────────────────────────────────────────────────────────────────
@@ -467,18 +485,24 @@ test('servers that cannot be used are told apart, and no message shows the passw
 })
 
 test('a table that the user may not read fails alone, and the finding holds the GRANT that cures it', async (t) => {
+  const role = oddName('reader')
   await using db = await source(`
-    CREATE ROLE reader LOGIN; CREATE TABLE open (a int); CREATE TABLE closed (a int);
+    CREATE ROLE ${role} LOGIN PASSWORD 'x'; CREATE TABLE open (a int); CREATE TABLE closed (a int);
     CREATE TABLE half (a int PRIMARY KEY, b int, c int); CREATE SCHEMA hidden; CREATE TABLE hidden.t (a int);
     INSERT INTO half VALUES (1, 2, 3);
-    GRANT SELECT ON open TO reader; GRANT SELECT (a, b) ON half TO reader`)
+    GRANT SELECT ON open TO ${role}; GRANT SELECT (a, b) ON half TO ${role}`)
+  t.teardown(async () => {
+    await using beside = await connectTo(db.url)
+    await beside.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+  })
   const url = new URL(db.url)
-  url.username = 'reader'
+  url.username = role
+  url.password = 'x'
   const connector = db.connector({ url: url.href, perTable: { half: { exclude: ['c'] } } })
   const findings = (await connector.check(testContext())).filter((f) => f.severity === 'error')
   t.deepEqual(
     findings.map((f) => f.message),
-    ['reader may not read hidden.t', 'reader may not read public.closed'],
+    [`${role} may not read hidden.t`, `${role} may not read public.closed`],
   )
   const shards = await connector.shards(testContext(), [])
   t.is(shards.length, 4)
@@ -568,9 +592,9 @@ test('the server is held back while nobody asks for more', async (t) => {
   )
   let rows = 0
   for (;;) {
-    const { value, done } = await events.next()
-    if (done) break
-    if (value.kind === 'rows') rows += value.rows
+    const next = await events.next()
+    if (next.done) break
+    if (next.value.kind === 'rows') rows += next.value.rows
   }
   t.true(rows > 35_000 && rows < 40_000)
   await waitFor(db.beside, NO_SESSIONS)
