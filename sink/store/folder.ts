@@ -31,6 +31,7 @@ export async function openFolderStore(path: string, deps: StoreDeps): Promise<Ob
   }
   const store: ObjectStore = {
     url: root,
+    localRoot: root,
     put: async (key, body, options) => {
       const target = atWritable(key)
       return explained('write', target, async () => {

@@ -31,6 +31,8 @@ export type S3Request = {
   /** True for a refusal that is an answer to the caller: 412, 404 with NoSuchKey. */
   readonly accept?: (status: number, code: string) => boolean
   readonly answerBytesMax?: number
+  /** A buffer for the bytes of a range; the answer's body is then a view of it. */
+  readonly into?: Uint8Array
   /** Looks into a successful answer; the error it returns is retried like any other. */
   readonly check?: (answer: HttpAnswer, attempted: Attempted) => HakiriError | undefined
   /** Clean-up that is still sent, with few retries, when the store is being stopped. */
@@ -166,6 +168,7 @@ async function exchange(
       headers,
       body: request.body,
       answerBytesMax: request.answerBytesMax ?? DOCUMENT_BYTES_MAX,
+      ...(request.into && { into: request.into }),
     },
     signal,
   )

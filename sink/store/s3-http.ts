@@ -15,6 +15,8 @@ export type HttpRequest = {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | undefined
   readonly answerBytesMax: number
+  /** Where the bytes of a partial answer (206) go, so that many pieces can share one buffer. */
+  readonly into?: Uint8Array
 }
 
 export type HttpAnswer = {
@@ -77,7 +79,10 @@ async function exchange(
     return {
       status: answer.statusCode ?? 0,
       headers: answer.headers,
-      body: await readBody(answer, request.answerBytesMax),
+      body:
+        request.into && answer.statusCode === 206
+          ? await readInto(answer, request.into)
+          : await readBody(answer, request.answerBytesMax),
     }
   } catch (error) {
     // Node reports every abort as AbortError; the reason says which one it was.
@@ -105,6 +110,17 @@ async function readBody(answer: IncomingMessage, bytesMax: number): Promise<Uint
     chunks.push(chunk)
   }
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes)
+}
+
+async function readInto(answer: IncomingMessage, into: Uint8Array): Promise<Uint8Array> {
+  let bytes = 0
+  for await (const chunk of answer as AsyncIterable<Uint8Array>) {
+    if (bytes + chunk.byteLength > into.byteLength)
+      throw new AnswerTooLarge(`the answer is larger than the ${into.byteLength} bytes asked for`)
+    into.set(chunk, bytes)
+    bytes += chunk.byteLength
+  }
+  return into.subarray(0, bytes)
 }
 
 type Deadline = {

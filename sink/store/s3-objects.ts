@@ -71,6 +71,7 @@ async function readRange(
   key: string,
   start: number,
   end: number,
+  into?: Uint8Array,
 ): Promise<Range> {
   const answer = await client.send({
     method: 'GET',
@@ -80,6 +81,7 @@ async function readRange(
     // The range lies behind the end.
     accept: (status) => status === 416,
     answerBytesMax: client.limits.getBytesMax,
+    ...(into && { into }),
   })
   if (answer.status === 416) return { bytes: new Uint8Array(), etag: etagOf(answer) }
   // A store that ignores ranges sends everything.
@@ -137,21 +139,23 @@ async function download(
   path: string,
 ): Promise<void> {
   const { partBytes } = client.limits
-  for (let start = 0; start < info.bytes; start += partBytes) {
-    const end = Math.min(start + partBytes, info.bytes)
-    await client.buffers.use(async () => {
-      const piece = await readRange(client, info.key, start, end)
+  await client.buffers.use(async () => {
+    const buffer = new Uint8Array(Math.min(partBytes, info.bytes))
+    for (let start = 0; start < info.bytes; start += partBytes) {
+      const end = Math.min(start + partBytes, info.bytes)
+      const piece = await readRange(client, info.key, start, end, buffer)
       if (piece.etag !== info.etag || piece.bytes.byteLength !== end - start)
-        throw new HakiriError(
-          'STORE_UNREACHABLE',
-          `${nameOf(client, info.key)} changed while it was read`,
-          { suggestion: 'Try again; if it happens again, someone else writes to this bucket.' },
-        )
+        throw changed(client, info.key)
       await explained('write', path, () => writeFully(handle, piece.bytes, start))
-    })
-  }
+    }
+  })
   await explained('write', path, () => handle.datasync())
 }
+
+const changed = (client: S3Client, key: string): HakiriError =>
+  new HakiriError('STORE_UNREACHABLE', `${nameOf(client, key)} changed while it was read`, {
+    suggestion: 'Try again; if it happens again, someone else writes to this bucket.',
+  })
 
 async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.byteLength;) {

@@ -25,6 +25,7 @@ import {
 } from './s3-stub-objects.ts'
 
 export type { Fault, FaultKind, StubOperation } from './s3-stub-faults.ts'
+export type { StubObject } from './s3-stub-objects.ts'
 
 export type StubLogEntry = {
   readonly operation: StubOperation
@@ -65,6 +66,8 @@ export type S3Stub = AsyncDisposable & {
   openUploads(bucket: string): number
   /** Most recent last. */
   readonly log: readonly StubLogEntry[]
+  /** The most requests of one operation that were open at once since the start. */
+  openMax(operation: StubOperation): number
 }
 
 const REGION = 'us-east-1'
@@ -85,6 +88,7 @@ type State = {
   readonly faults: FaultBook
   readonly log: StubLogEntry[]
   readonly logMax: number
+  readonly open: Map<StubOperation, { now: number; most: number }>
   settings: StubSettings
 }
 
@@ -95,6 +99,7 @@ export async function startS3Stub(options: StubOptions = {}): Promise<S3Stub> {
     faults: createFaultBook(options.random ?? Math.random),
     log: [],
     logMax: options.logMax ?? 100_000,
+    open: new Map(),
     settings: { ...DEFAULTS, ...options.settings },
   }
   const server = createServer((request, response) => {
@@ -120,6 +125,7 @@ export async function startS3Stub(options: StubOptions = {}): Promise<S3Stub> {
     objects: (name) => state.buckets.get(name)?.objects ?? new Map<string, StubObject>(),
     openUploads: (name) => state.buckets.get(name)?.uploads.size ?? 0,
     log: state.log,
+    openMax: (operation) => state.open.get(operation)?.most ?? 0,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
@@ -164,6 +170,7 @@ async function handle(
   const target = targetOf(request)
   const operation = operationOf(request.method ?? '', target)
   if (!operation) return send(response, request, refusal(405, 'MethodNotAllowed'))
+  countOpen(state, operation, response)
   const fault = state.faults.draw(operation, target.key)
   const entry = { operation, bucket: target.bucket, key: target.key, fault }
   if (fault === 'cut-upload') {
@@ -179,6 +186,14 @@ async function handle(
   record(state, { ...entry, status, bytesIn: body.length })
   if (fault === 'lost-answer') return close()
   send(response, request, answer, fault, close)
+}
+
+function countOpen(state: State, operation: StubOperation, response: ServerResponse): void {
+  const open = state.open.get(operation) ?? { now: 0, most: 0 }
+  state.open.set(operation, open)
+  open.now++
+  open.most = Math.max(open.most, open.now)
+  response.once('close', () => open.now--)
 }
 
 function work(
