@@ -85,8 +85,10 @@ function createPool(url: string, connectionsMax: number): pg.Pool {
     application_name: 'hakiri catalog',
     types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
   })
-  // An idle connection that breaks leaves the pool; whoever asks next gets a new one or the error.
+  // A connection may break while nobody waits for an answer. Idle, it leaves the pool; inside a
+  // transaction, the next statement fails. Unheard, either event would end the process.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 

@@ -1,0 +1,30 @@
+/** The executable specification of the catalog port: every adapter passes it, word for word. */
+import type { ExecutionContext, TestFn } from 'ava'
+import { commitTests } from './catalog/commits.ts'
+import { generationTests } from './catalog/generations.ts'
+import type { Place } from './catalog/kit.ts'
+import { modelTests } from './catalog/model.ts'
+import { openingTests } from './catalog/opening.ts'
+import { publishTests } from './catalog/publishing.ts'
+import { runTests } from './catalog/runs.ts'
+import { shardTests } from './catalog/shards.ts'
+import { tableTests } from './catalog/tables.ts'
+
+export type { Place } from './catalog/kit.ts'
+
+/** Declares all tests for one adapter; `newPlace` gives each an empty place of its own. */
+export function catalogSuite(
+  test: TestFn,
+  name: string,
+  newPlace: (t: ExecutionContext) => Promise<Place>,
+): void {
+  const suite = { test, name, newPlace }
+  openingTests(suite)
+  tableTests(suite)
+  shardTests(suite)
+  commitTests(suite)
+  generationTests(suite)
+  publishTests(suite)
+  runTests(suite)
+  modelTests(suite)
+}
