@@ -114,9 +114,9 @@ async function runCommand(spec: CommandSpec, input: CommandInput): Promise<numbe
     print(name, input.globals, io, output)
     return output.exitCode ?? EXIT.done
   } catch (error) {
-    const failure = toHakiriError(error, 'RUN_FAILED')
-    if (failure !== error && !(error instanceof HakiriError))
-      io.logger.log('debug', String((error as Error).stack))
+    if (!(error instanceof HakiriError))
+      process.stderr.write(io.redact(`${(error as Error).stack}\n`))
+    const failure = toHakiriError(error, 'INTERNAL')
     if (input.globals.json)
       process.stdout.write(io.redact(`${envelope(name, undefined, failure)}\n`))
     else process.stderr.write(io.redact(formatError(failure, input.globals.color)))

@@ -99,9 +99,8 @@ function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project
       })
     },
     async connector(pipeline) {
-      const { createConnector } = await import('../connector/registry.ts')
-      const { source, shardBy, tables, types, limits, write } = pipeline
-      return createConnector({ source, shardBy, tables, types, limits, cursor: write.cursor })
+      const { createConnector } = await import('./connectors.ts')
+      return createConnector(pipeline)
     },
     connectorHost: (pipeline) => connectorHost(project, pipeline, io),
     scratchFolder: () => freshScratch(join(stateFolder, 'scratch')),

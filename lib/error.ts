@@ -90,8 +90,13 @@ export const CODES = facts({
   LOG_CONFLICT: runtime('The table log holds a version that Hakiri did not write.'),
   LOG_DAMAGED: runtime('The table log cannot be read.'),
   ENCODE_FAILED: runtime('A batch could not be written as Parquet.', 'data'),
+  ENCODER_LOST: runtime(
+    'The process that writes Parquet ended in the middle of a job.',
+    'transient',
+  ),
   MEMORY_EXCEEDED: runtime('A single row or batch does not fit into the memory budget.', 'data'),
   RUN_FAILED: runtime('One or more shards of a run failed.'),
+  INTERNAL: runtime('A bug in Hakiri. Please report it with the text on stderr.'),
   CANCELLED: runtime('The work was stopped before it was done.'),
 })
 
@@ -140,6 +145,16 @@ export function toHakiriError(error: unknown, fallback: Code, context?: string):
   if (error instanceof HakiriError) return error
   const text = error instanceof Error ? error.message : String(error)
   return new HakiriError(fallback, context ? `${context}: ${text}` : text, { cause: error })
+}
+
+/**
+ * Like `toHakiriError` for what the outside world can do to us; anything else is a bug and is thrown on.
+ */
+export function operatingError(error: unknown, fallback: Code, context?: string): HakiriError {
+  const isSystemError =
+    error instanceof Error && typeof (error as { code?: unknown }).code === 'string'
+  if (error instanceof HakiriError || isSystemError) return toHakiriError(error, fallback, context)
+  throw error
 }
 
 /** True for a failure that the same call may not meet again. */

@@ -53,6 +53,8 @@ export function createCommitter(
   let state: StateChange = {}
   let counters: Partial<Record<keyof Counters, number>> = {}
   let uploads = 0
+  /** Batches written since the last commit. */
+  let batches = 0
   let rowsCommitted = 0
 
   const count = (what: keyof Counters, by: number): void => {
@@ -73,6 +75,7 @@ export function createCommitter(
       await batch.release()
       await rm(outFolder, { recursive: true, force: true })
     }
+    batches += 1
     state = { ...state, ...batch.state }
     if (batch.cursor !== undefined) {
       cursor = batch.cursor
@@ -90,7 +93,7 @@ export function createCommitter(
     if (!batch.input) return { revision: table.schemaRevision, files: [], rows: 0, rejected: [] }
     let observed = await deps.encoder.inspect(batch.input, signal)
     for (let round = 0; round < REPLANS_MAX; round++) {
-      const planned = await planForTable(job, table, observed, seq, deps)
+      const planned = await planForTable(job, table, observed, { seq, batch: batches }, deps)
       if (planned.kind === 'moved') {
         table = planned.table
         continue
@@ -185,6 +188,7 @@ export function createCommitter(
     changes = []
     state = {}
     counters = {}
+    batches = 0
     onCommit()
   }
 
@@ -240,9 +244,7 @@ export function createCommitter(
   }
 }
 
-type Planned = Omit<Extract<EncodeResult, { kind: 'encoded' }>, 'kind'> & {
-  readonly revision: number
-}
+type Planned = EncodeResult & { readonly revision: number }
 
 /** Columns whose values did not fit are planned again as text, which sends the misfits where the policy says. */
 function asText(
@@ -251,6 +253,6 @@ function asText(
 ): readonly ObservedColumn[] {
   const names = new Set(misfits)
   return observed.map((column) =>
-    names.has(column.name) ? { ...column, type: 'string', semantic: 'text' } : column,
+    names.has(column.name) ? { ...column, type: 'string', semantic: 'text', misfit: true } : column,
   )
 }

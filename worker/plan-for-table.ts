@@ -11,15 +11,19 @@ export type TablePlanning =
   /** Another worker changed the schema first: plan again. */
   | { readonly kind: 'moved'; readonly table: TableRow }
 
-/** Room for sequence numbers of one run in `_hakiri_seq`. */
-const SEQUENCES_PER_RUN = 2n ** 32n
+/** How `_hakiri_seq` is made up: run, then the shard's commits, then batches within one commit. */
+const COMMITS_PER_RUN = 2n ** 30n
+const BATCHES_PER_COMMIT = 2n ** 10n
+
+/** Where a batch stands among all batches of its shard. */
+export type BatchPlace = { readonly seq: number; readonly batch: number }
 
 /** The schema is evolved before anything is encoded; a file never precedes its columns. */
 export async function planForTable(
   job: ShardJob,
   table: TableRow,
   observed: readonly ObservedColumn[],
-  seq: number,
+  place: BatchPlace,
   deps: WorkerDeps,
 ): Promise<TablePlanning> {
   const decisions = await deps.catalog.decisions()
@@ -34,7 +38,7 @@ export async function planForTable(
     partitionBy: job.pipeline.partitionBy,
     decisions: decisions.filter((decision) => decision.table === job.table),
     // Later runs win over earlier ones, later batches over earlier ones.
-    sequence: BigInt(job.runId) * SEQUENCES_PER_RUN + BigInt(seq),
+    sequence: sequenceOf(job.runId, place),
   })
   if (planned.kind === 'failed') throw failureError(planned.failure)
   for (const change of planned.decisions) {
@@ -43,6 +47,10 @@ export async function planForTable(
   if (planned.plan.rejects.length > 0) await ensureQuarantine(deps.catalog, table)
   if (planned.changes.length === 0) return { kind: 'ready', table, plan: planned.plan }
   return evolve(job, table, planned, deps)
+}
+
+function sequenceOf(runId: number, { seq, batch }: BatchPlace): bigint {
+  return (BigInt(runId) * COMMITS_PER_RUN + BigInt(seq)) * BATCHES_PER_COMMIT + BigInt(batch)
 }
 
 async function evolve(

@@ -13,7 +13,7 @@ import type {
 import { assert } from '../lib/assert.ts'
 import { HakiriError } from '../lib/error.ts'
 import type { Pipeline, Write } from '../manifest/manifest.ts'
-import { tableName } from '../sink/plan/names.ts'
+import { tableNames } from '../sink/plan/names.ts'
 
 export type RunRequest =
   | { readonly kind: 'run'; readonly fullRefresh: boolean; readonly shard: string | undefined }
@@ -62,20 +62,24 @@ export async function planRun(
 ): Promise<RunPlan> {
   const described = await connector.describe(context)
   if (described.length === 0) throw nothingSelected(pipeline)
+  const names = tableNames(
+    pipeline.name,
+    described.map((table) => table.name),
+  )
   const known = await catalog.shards(pipeline.name)
   const tables: TablePlan[] = []
   const warnings: string[] = []
   const firstRun = known.length === 0
   for (const source of described) {
-    const plan = await planTable(pipeline, request, source, catalog)
+    const plan = await planTable(pipeline, request, source, targetOf(names, source.name), catalog)
     if (admitTable(pipeline, plan, firstRun, warnings)) tables.push(plan)
   }
   const regular = known.filter((shard) => !shard.shard.includes(BACKFILL))
-  const found = await connector.shards(context, regular.map(asSourceShard(described, pipeline)))
+  const found = await connector.shards(context, regular.map(asSourceShard(names)))
   const byId = new Map(known.map((row) => [row.shard, row]))
   const shards = found
     .filter((shard) => tables.some((table) => table.source.name === shard.table))
-    .map((shard) => planShard(pipeline, request, shard, byId))
+    .map((shard) => planShard(request, shard, targetOf(names, shard.table), byId))
   const wanted =
     request.kind === 'run' && request.shard
       ? shards.filter((plan) => plan.shard.id === request.shard)
@@ -137,10 +141,10 @@ async function planTable(
   pipeline: Pipeline,
   request: RunRequest,
   source: SourceTable,
+  name: string,
   catalog: Catalog,
 ): Promise<TablePlan> {
   const write = pipeline.tables[source.name]?.write ?? pipeline.write
-  const name = tableName(pipeline.name, source.name)
   const existing = await catalog.table(name)
   if (existing && existing.nextVersion > 0 && existing.mode !== write.mode)
     throw modeChanged(existing, write)
@@ -214,30 +218,33 @@ function readMode(pipeline: Pipeline, write: Write, request: RunRequest): ReadMo
   }
 }
 
-function asSourceShard(
-  tables: readonly SourceTable[],
-  pipeline: Pipeline,
-): (row: ShardRow) => SourceShard {
-  const names = new Map(tables.map((table) => [tableName(pipeline.name, table.name), table.name]))
+function targetOf(names: ReadonlyMap<string, string>, source: string): string {
+  const name = names.get(source)
+  assert(name !== undefined, `source table ${source} was described`)
+  return name
+}
+
+function asSourceShard(names: ReadonlyMap<string, string>): (row: ShardRow) => SourceShard {
+  const sources = new Map([...names].map(([source, target]) => [target, source]))
   return (row) => ({
     id: row.shard,
-    table: names.get(row.table) ?? row.table,
+    table: sources.get(row.table) ?? row.table,
     spec: row.spec,
     rowsEstimate: undefined,
   })
 }
 
 function planShard(
-  pipeline: Pipeline,
   request: RunRequest,
   shard: SourceShard,
+  table: string,
   known: ReadonlyMap<string, ShardRow>,
 ): ShardPlan {
   const id =
     request.kind === 'backfill' ? `${shard.id}${BACKFILL}${request.from}..${request.to}` : shard.id
   return {
     shard: { ...shard, id },
-    table: tableName(pipeline.name, shard.table),
+    table,
     known: known.get(id),
   }
 }

@@ -32,11 +32,13 @@ export type PublishDeps = Pick<
 
 /** Publishes everything that is pending for the table; returns the newest version, if there is one. */
 export async function publishTable(name: string, deps: PublishDeps): Promise<number | undefined> {
+  const table = await deps.catalog.table(name)
+  if (!table) return undefined
   if (
     !(await deps.catalog.hasPending(name)) &&
     (await deps.catalog.unpublished(name)).length === 0
   ) {
-    return newestVersion(await deps.catalog.table(name))
+    return newestVersion(table)
   }
   const epoch = await deps.catalog.acquirePublisher(name)
   await putUnpublished(name, deps)
@@ -98,7 +100,14 @@ async function writeCheckpoint(table: TableRow, version: number, deps: PublishDe
     table.name,
     deps.clock.now() - TOMBSTONE_MS,
   )
-  const lines = checkpointActions({ catalogId: deps.catalog.id, table, live, removed, txns, now: deps.clock.now() })
+  const lines = checkpointActions({
+    catalogId: deps.catalog.id,
+    table,
+    live,
+    removed,
+    txns,
+    now: deps.clock.now(),
+  })
   const base = join(deps.scratchFolder, `checkpoint-${deps.random.uuid()}`)
   const [actionsPath, parquetPath] = [`${base}.ndjson`, `${base}.parquet`]
   try {
@@ -107,10 +116,7 @@ async function writeCheckpoint(table: TableRow, version: number, deps: PublishDe
     const { size: bytes } = await stat(parquetPath)
     await deps.store.putFile(checkpointKey(table.name, version), parquetPath)
     const hint = lastCheckpointBody({ version, actions: lines.length, bytes, adds: live.length })
-    await deps.store.put(
-      lastCheckpointKey(table.name),
-      new TextEncoder().encode(hint),
-    )
+    await deps.store.put(lastCheckpointKey(table.name), new TextEncoder().encode(hint))
   } finally {
     await rm(actionsPath, { force: true })
     await rm(parquetPath, { force: true })

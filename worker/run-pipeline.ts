@@ -1,7 +1,7 @@
 /** One run of one pipeline, from plan to published tables. */
 import type { Counters, RunKind, RunRow, RunStatus, TableRow } from '../catalog/catalog.ts'
 import type { Connector } from '../connector/connector.ts'
-import { HakiriError, toHakiriError } from '../lib/error.ts'
+import { HakiriError, operatingError } from '../lib/error.ts'
 import type { Destination, Pipeline } from '../manifest/manifest.ts'
 import type { ConnectorHost, ShardJob, ShardResult, WorkerDeps } from './deps.ts'
 import { planMemory } from './memory.ts'
@@ -181,7 +181,7 @@ async function finish(
     }
     return undefined
   } catch (error) {
-    return toHakiriError(error, 'STORE_UNREACHABLE', 'publishing')
+    return operatingError(error, 'STORE_UNREACHABLE', 'publishing')
   }
 }
 

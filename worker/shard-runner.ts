@@ -1,7 +1,7 @@
 /** Drives one shard through the states of run.ts: performs each effect and feeds back what came of it. */
 import { assert, unreachable } from '../lib/assert.ts'
 import { backoffMs } from '../lib/backoff.ts'
-import { HakiriError, toHakiriError } from '../lib/error.ts'
+import { operatingError, type HakiriError } from '../lib/error.ts'
 import { createCommitter, type Committer } from './committer.ts'
 import type { ShardJob, ShardResult, WorkerDeps } from './deps.ts'
 import {
@@ -157,7 +157,7 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
       try {
         return await attempt(effect, () => onCommit({ kind: 'committed' }))
       } catch (error) {
-        const failure = toHakiriError(error, 'SOURCE_FATAL', `${key.pipeline}/${key.shard}`)
+        const failure = operatingError(error, 'SOURCE_FATAL', `${key.pipeline}/${key.shard}`)
         if (failure.code === 'FENCED') fencedBy = failure
         return failure.code === 'FENCED' ? { kind: 'fenced' } : { kind: 'failed', error: failure }
       }
