@@ -22,6 +22,11 @@ export type EncodeResult = {
   readonly rejected: readonly RejectedRow[]
 }
 
+export type EncodeOutcome =
+  | ({ readonly kind: 'encoded' } & EncodeResult)
+  /** Input columns taken by value that hold a value which does not fit; nothing was written. */
+  | { readonly kind: 'misfit'; readonly columns: readonly string[] }
+
 export type RewriteJob = {
   /** Local Parquet files of one table and one partition, in log order. */
   readonly inputs: readonly string[]
@@ -35,14 +40,14 @@ export type RewriteJob = {
 export type Encoder = AsyncDisposable & {
   /** Looks at every row of the batch. */
   inspect(input: BatchInput, signal: AbortSignal): Promise<readonly ObservedColumn[]>
-  encode(job: EncodeJob, signal: AbortSignal): Promise<EncodeResult>
+  encode(job: EncodeJob, signal: AbortSignal): Promise<EncodeOutcome>
   /** Compaction: many files into one. */
   rewrite(job: RewriteJob, signal: AbortSignal): Promise<EncodedFile>
   /** Rejected rows as a file of the quarantine table. */
   encodeRejects(rows: readonly RejectRecord[], outFolder: string): Promise<EncodedFile>
   /** A Delta V1 checkpoint file from NDJSON actions (see sink/plan/checkpoint.ts). */
   encodeCheckpoint(actionsPath: string, outPath: string): Promise<void>
-  /** Peak resident memory of the child, bytes. */
+  /** Peak resident memory of all children so far, bytes. */
   peakMemory(): Promise<number>
 }
 

@@ -1,0 +1,194 @@
+/**
+ * The near end of one encoder process: starts it when needed, sends calls, cancels them, and turns its
+ * death into an error that a caller may retry. Invariant: a call settles exactly once, whatever happens
+ * to the process.
+ */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { HakiriError } from '../../lib/error.ts'
+import type { Clock, Logger } from '../../lib/ports.ts'
+import type { Answers, Call, ChildOptions, Failure, Reply, Request } from './protocol.ts'
+
+export type LinkOptions = {
+  readonly memoryLimitBytes: number
+  /** The process gets a folder of its own inside. */
+  readonly tempFolder: string
+  readonly childFile: URL
+  readonly clock: Clock
+  readonly logger: Logger
+  /** How long a cancelled call may take before its process is killed. */
+  readonly graceMs: number
+}
+
+export type ChildLink = AsyncDisposable & {
+  call<K extends Call['kind']>(
+    call: Extract<Call, { kind: K }>,
+    signal: AbortSignal,
+  ): Promise<Answers[K]>
+  /** Ends the process when it does nothing; the next call starts another. */
+  rest(): Promise<void>
+  readonly pid: () => number | undefined
+  readonly peakBytes: () => number
+}
+
+type Waiting = {
+  readonly resolve: (value: Answers[keyof Answers]) => void
+  readonly reject: (error: Error) => void
+}
+
+type Running = {
+  readonly child: ChildProcess
+  readonly folder: string
+  readonly waiting: Map<number, Waiting>
+  readonly ended: Promise<void>
+  /** The last it said on stderr. */
+  tail: string
+}
+
+const HEAP_FLAGS = ['--max-old-space-size=384', '--max-semi-space-size=4']
+const TAIL_MAX = 2_000
+
+export function createChildLink(options: LinkOptions): ChildLink {
+  let running: Promise<Running> | undefined
+  let current: Running | undefined
+  let nextId = 1
+  let peak = 0
+
+  async function start(): Promise<Running> {
+    const folder = await mkdtemp(join(options.tempFolder, 'encoder-'))
+    const process = launch(options, folder, (bytes) => (peak = Math.max(peak, bytes)))
+    current = process
+    const forget = (): void => {
+      if (current === process) current = running = undefined
+    }
+    process.ended.then(forget, forget)
+    return process
+  }
+
+  async function stop(process: Running): Promise<void> {
+    if (current === process) current = running = undefined
+    if (process.child.connected) process.child.disconnect()
+    await endWithin(process, options)
+  }
+
+  return {
+    async call(call, signal) {
+      signal.throwIfAborted()
+      const process = await (running ??= start())
+      const id = nextId++
+      const answer = new Promise<Answers[keyof Answers]>((resolve, reject) => {
+        process.waiting.set(id, { resolve, reject })
+      })
+      send(process, { id, call })
+      const value = await withCancel(answer, process, id, signal, options)
+      return value as Answers[typeof call.kind]
+    },
+    async rest() {
+      if (current && current.waiting.size === 0) await stop(current)
+    },
+    pid: () => current?.child.pid,
+    peakBytes: () => peak,
+    async [Symbol.asyncDispose]() {
+      const process = await running?.catch(() => undefined)
+      if (process) await stop(process)
+    },
+  }
+}
+
+function launch(options: LinkOptions, folder: string, notePeak: (bytes: number) => void): Running {
+  const argument: ChildOptions = { memoryLimitBytes: options.memoryLimitBytes, folder }
+  const child = fork(options.childFile, [JSON.stringify(argument)], {
+    env: { MALLOC_ARENA_MAX: '1' },
+    execArgv: HEAP_FLAGS,
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  const waiting = new Map<number, Waiting>()
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  const process: Running = { child, folder, waiting, ended, tail: '' }
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    process.tail = (process.tail + text).slice(-TAIL_MAX)
+  })
+  child.on('message', (message) => {
+    const reply = message as Reply
+    notePeak(reply.peakBytes)
+    settle(waiting, reply)
+  })
+  const onEnd = (reason: string): void => {
+    failAll(process, lostError(reason, process.tail), options.logger)
+    void rm(folder, { recursive: true, force: true }).then(end, end)
+  }
+  child.once('error', (error) => onEnd(error.message))
+  child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`))
+  return process
+}
+
+function settle(waiting: Map<number, Waiting>, { id, result }: Reply): void {
+  const call = waiting.get(id)
+  waiting.delete(id)
+  if (result.kind === 'done') call?.resolve(result.value)
+  else call?.reject(failureError(result.failure))
+}
+
+function failureError({ code, message, suggestion }: Failure): HakiriError {
+  return new HakiriError(code, message, suggestion === undefined ? {} : { suggestion })
+}
+
+function lostError(reason: string, tail: string): HakiriError {
+  const said = tail.trim() === '' ? '' : `: ${tail.trim()}`
+  return new HakiriError('ENCODER_LOST', `The encoder process ended (${reason})${said}`, {
+    suggestion: 'It is started again on the next try; if this repeats, look for a lack of memory.',
+  })
+}
+
+function failAll(process: Running, error: HakiriError, logger: Logger): void {
+  if (process.waiting.size > 0) logger.log('warn', error.message, { pid: process.child.pid })
+  for (const call of process.waiting.values()) call.reject(error)
+  process.waiting.clear()
+}
+
+/** A process that has just gone cannot be sent to; its exit settles the call. */
+function send({ child }: Running, request: Request): void {
+  if (child.connected) child.send(request, () => undefined)
+}
+
+/** Rejects with the signal's reason once the process has let go of the call, or was killed. */
+async function withCancel<T>(
+  answer: Promise<T>,
+  process: Running,
+  id: number,
+  signal: AbortSignal,
+  options: LinkOptions,
+): Promise<T> {
+  const settled = new AbortController()
+  const cancel = (): void => {
+    send(process, { id, cancel: true })
+    void options.clock.sleep(options.graceMs, settled.signal).then(
+      () => process.child.kill('SIGKILL'),
+      () => undefined,
+    )
+  }
+  signal.addEventListener('abort', cancel, { once: true })
+  if (signal.aborted) cancel()
+  try {
+    return await answer
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    settled.abort()
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+async function endWithin(process: Running, options: LinkOptions): Promise<void> {
+  const over = new AbortController()
+  void options.clock.sleep(options.graceMs, over.signal).then(
+    () => process.child.kill('SIGKILL'),
+    () => undefined,
+  )
+  await process.ended
+  over.abort()
+}

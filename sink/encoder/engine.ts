@@ -1,0 +1,61 @@
+/**
+ * The query engine, opened for writing files: one thread, rows in the order they were read, UTC, no
+ * extension ever fetched. The only file of this folder that knows DuckDB.
+ */
+import { DuckDBInstance, LIST, VARCHAR, listValue } from '@duckdb/node-api'
+import type { DuckDBConnection } from '@duckdb/node-api'
+
+export type EngineOptions = {
+  /** Limit of the engine's own buffers; resident memory is more (see DESIGN.md). */
+  readonly memoryLimitBytes: number
+  /** An existing folder for what does not fit into memory. */
+  readonly spillFolder: string
+}
+
+export type Value = string | number | bigint | boolean | null
+
+/** A connection of its own for one job: temporary tables are not shared. */
+export type Session = Disposable & {
+  /** Runs one statement and returns its rows; `texts` is bound as the one parameter, a list. */
+  rows(sql: string, texts?: readonly string[]): Promise<readonly (readonly Value[])[]>
+  /** Makes the running statement fail soon; does nothing when none runs. */
+  interrupt(): void
+}
+
+export type Engine = { readonly open: () => Promise<Session> }
+
+/** Freed memory goes back to the system once this much of it has piled up. */
+const RETAIN_BYTES = 2 << 20
+
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '1',
+    memory_limit: `${Math.ceil(options.memoryLimitBytes / 1e6)}MB`,
+    temp_directory: options.spillFolder,
+    preserve_insertion_order: 'true',
+    autoload_known_extensions: 'false',
+    autoinstall_known_extensions: 'false',
+    allocator_bulk_deallocation_flush_threshold: `${RETAIN_BYTES}B`,
+    allocator_flush_threshold: `${RETAIN_BYTES}B`,
+  })
+  return {
+    async open() {
+      const connection = await instance.connect()
+      await connection.run("SET TimeZone = 'UTC'")
+      return session(connection)
+    },
+  }
+}
+
+function session(connection: DuckDBConnection): Session {
+  return {
+    async rows(sql, texts) {
+      const reader = await (texts
+        ? connection.runAndReadAll(sql, [listValue(texts)], [LIST(VARCHAR)])
+        : connection.runAndReadAll(sql))
+      return reader.getRows() as readonly (readonly Value[])[]
+    },
+    interrupt: () => connection.interrupt(),
+    [Symbol.dispose]: () => connection.closeSync(),
+  }
+}

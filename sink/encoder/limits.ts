@@ -1,0 +1,21 @@
+/** Sizes at which the encoder works well, as measured (see DESIGN.md), and where it refuses. */
+
+/** Bytes of csv or ndjson in one batch: larger ones only cost memory. */
+export const BATCH_BYTES = 48_000_000
+/** Bytes given to one encoder process; enough for batches of `BATCH_BYTES`. */
+export const ENCODER_BYTES = 256_000_000
+/** Files of one batch. */
+export const PARTITIONS_MAX = 1_000
+/** The largest row that is encoded; larger ones are rejected. */
+export const ROW_BYTES_MAX = 32 << 20
+/** Jobs waiting for one encoder process. */
+export const QUEUE_MAX = 256
+
+/** Memory of the process beside the engine's buffers: runtime, libraries, allocator. */
+const PROCESS_BYTES = 110_000_000
+const ENGINE_BYTES_MIN = 64_000_000
+
+/** The engine's own limit within the memory given to its process. */
+export function engineBytes(memoryBytes: number): number {
+  return Math.max(ENGINE_BYTES_MIN, memoryBytes - PROCESS_BYTES)
+}
