@@ -34,11 +34,16 @@ export type Destination = {
     /** A batch is sealed at this age at the latest. */
     readonly openMsMax: number
     readonly compactMinFiles: number
+    /** When a daemon compacts; unused by single runs. */
+    readonly compactCron: string | undefined
     readonly retainMs: number
   }
 }
 
-/** `env:PREFIX` means PREFIX_ACCESS_KEY_ID and PREFIX_SECRET_ACCESS_KEY (and PREFIX_SESSION_TOKEN). */
+/**
+ * `env:PREFIX` means PREFIX_ACCESS_KEY_ID and PREFIX_SECRET_ACCESS_KEY, and PREFIX_SESSION_TOKEN, which is
+ * marked as optional (`env:PREFIX_SESSION_TOKEN?`): it resolves to "" where it is not set.
+ */
 export type Credentials = {
   readonly accessKeyId: Reference
   readonly secretAccessKey: Reference
