@@ -439,7 +439,11 @@ test('a row that is not UTF-8 is set aside with a reason, and the others are rea
 
 test('a password, a role and a database in the url may hold any characters', async (t) => {
   const role = oddName('odd @/:? role')
-  const url = new URL(await server.newDatabase(oddName('odd dbé')))
+  const name = oddName('odd dbé')
+  await execute(`CREATE DATABASE "${name}"`)
+  t.teardown(() => execute(`DROP DATABASE "${name}" WITH (FORCE)`))
+  const url = new URL(server.url)
+  url.pathname = `/${encodeURIComponent(name)}`
   await execute(`CREATE ROLE "${role}" LOGIN PASSWORD 'p@ss/w:rd?'`)
   t.teardown(() => execute(`DROP ROLE "${role}"`))
   url.username = role
