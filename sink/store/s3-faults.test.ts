@@ -76,6 +76,7 @@ const PASSING: readonly Fault['kind'][] = [
   'conflict',
   'cut-upload',
   'lost-answer',
+  'done-but-500',
 ]
 
 for (const kind of PASSING)
@@ -292,6 +293,17 @@ test('s3: an object replaced while it is fetched never becomes a mixture', async
   t.is((await readFile(path)).toString(), 'b'.repeat(2_500))
 })
 
+test('s3: an object too large for memory is refused, and can be read in parts', async (t) => {
+  const { stub, store } = await bed(t, { getBytesMax: 1_000 })
+  await store.put('large', new Uint8Array(1_001))
+  const error = await failure(t, () => store.get('large'))
+  t.is(error.code, 'STORE_REFUSED')
+  t.is(stub.log.length, 2, 'not tried again')
+  t.is((await store.read('large', 500, 1_500)).byteLength, 501)
+  await store.put('large', new Uint8Array(1_000))
+  t.is((await store.get('large'))?.byteLength, 1_000)
+})
+
 test('s3: a listing that ends early is an error or tried again, never a shorter listing', async (t) => {
   const { stub, store } = await bed(t)
   for (const key of ['a', 'b', 'c']) await store.put(key, bytes('x'))
@@ -323,7 +335,7 @@ test('s3: keys of a batch deletion that failed are deleted by the next try', asy
 test('s3: when the answer to a conditional write is lost, our own bytes mean created', async (t) => {
   const { stub, store } = await bed(t)
   await store.probe()
-  for (const kind of ['lost-answer', 'cut-upload', 'internal-error', 'conflict'] as const) {
+  for (const kind of ['lost-answer', 'done-but-500', 'cut-upload', 'conflict'] as const) {
     stub.fault({ kind, times: 1, on: ['put'] })
     t.is(await store.put(`log/${kind}`, bytes('mine'), { ifAbsent: true }), 'created', kind)
     t.is(text(await store.get(`log/${kind}`)), 'mine')
@@ -368,7 +380,7 @@ async function localFile(body: Uint8Array): Promise<string> {
 test('s3: an upload in parts survives faults in each of its steps', async (t) => {
   const body = randomBytes(13_000_000)
   const steps = ['begin-upload', 'upload-part', 'complete-upload'] as const
-  const kinds = ['slow-down', 'cut-upload', 'lost-answer', 'cut-download'] as const
+  const kinds = ['slow-down', 'cut-upload', 'lost-answer', 'done-but-500', 'cut-download'] as const
   const { stub, store } = await bed(t, { partBytes: 5 * 2 ** 20 })
   for (const step of steps)
     for (const kind of kinds) {

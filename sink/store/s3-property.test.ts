@@ -33,7 +33,14 @@ function configOf({ endpoint, region, credentials }: S3Stub, url: string): S3Con
 const anyFault = fc.record({
   kind: fc.constantFrom<Fault['kind']>(
     ...(['slow-down', 'internal-error', 'forbidden', 'cut-upload', 'cut-download'] as const),
-    ...(['lost-answer', 'half-document', 'late-error', 'conflict', 'half-deleted'] as const),
+    ...([
+      'lost-answer',
+      'done-but-500',
+      'half-document',
+      'late-error',
+      'conflict',
+      'half-deleted',
+    ] as const),
   ),
   share: fc.double({ min: 0.1, max: 0.6, noNaN: true }),
 })

@@ -18,6 +18,7 @@ import { createS3Client } from './s3-client.ts'
 import { locate, objectUrl, type S3Config } from './s3-config.ts'
 import { problemError } from './s3-errors.ts'
 import { openS3Store } from './s3.ts'
+import { parseDeleteProblems, parseListPage } from './s3-xml.ts'
 import { createSlots } from './slots.ts'
 import type { StoreDeps } from './store-deps.ts'
 import type { ObjectStore } from './store.ts'
@@ -267,6 +268,26 @@ test('s3: every class of answer has a code, says what was said, and names a next
     t.is(error.retryAfterMs, expected === 'STORE_UNREACHABLE' ? 7_000 : undefined)
     if (status === 301) t.regex(error.suggestion ?? '', /eu-north-1/)
   }
+})
+
+test('s3: an XML answer cut short at any byte is no answer', (t) => {
+  const item = '<Contents><Key>a%2Fb</Key><Size>3</Size><ETag>&quot;e&quot;</ETag></Contents>'
+  const list = `<?xml version="1.0"?><ListBucketResult xmlns="http://s3"><EncodingType>url</EncodingType><Prefix/><IsTruncated>false</IsTruncated>${item}${item}</ListBucketResult>`
+  const page = parseListPage(bytes(list))
+  t.deepEqual(
+    page?.objects.map(({ key, bytes: size, etag }) => [key, size, etag]),
+    [
+      ['a/b', 3, 'e'],
+      ['a/b', 3, 'e'],
+    ],
+  )
+  const deleted = `<DeleteResult><Error><Key>k</Key><Code>InternalError</Code></Error></DeleteResult>`
+  t.is(parseDeleteProblems(bytes(deleted))?.length, 1)
+  t.deepEqual(parseDeleteProblems(bytes('<?xml version="1.0"?>\n<DeleteResult/>')), [])
+  for (let length = 0; length < list.length; length++)
+    t.is(parseListPage(bytes(list.slice(0, length))), undefined, list.slice(0, length))
+  for (let length = 0; length < deleted.length; length++)
+    t.is(parseDeleteProblems(bytes(deleted.slice(0, length))), undefined)
 })
 
 test('foreign keys can be listed and read, in a folder and in a bucket', async (t) => {

@@ -26,6 +26,8 @@ export type FaultKind =
   | 'cut-download'
   /** The work is done; the connection is closed without an answer. */
   | 'lost-answer'
+  /** The work is done; the answer says 500. */
+  | 'done-but-500'
   /** Nothing happens and no answer comes until the client gives up. */
   | 'hang'
   /** A well-formed answer that holds only half of the XML document. */

@@ -214,7 +214,7 @@ function work(
     return { ...refusal(500, 'InternalError'), status: 200 }
   const isHalf = fault === 'half-deleted'
   const { headers } = request
-  return perform({
+  const answer = perform({
     operation,
     bucket,
     key,
@@ -224,6 +224,7 @@ function work(
     behaviour: state.settings,
     isHalf,
   })
+  return fault === 'done-but-500' ? refusal(500, 'InternalError') : answer
 }
 
 function record(state: State, entry: StubLogEntry): void {
