@@ -68,7 +68,7 @@ const isUnknownKey = (issue: Issue): boolean =>
 function explain({ issue, path, isKey }: Found, document: Document, shape: Shape): Problem {
   const isMissing = isKey && issue.type === 'strict_object'
   const isMissingType = issue.type === 'variant' && issue.input === undefined
-  const at = isKey || isMissing || isMissingType ? document.keyAt(path) : document.valueAt(path)
+  const at = isKey ? document.keyAt(path) : document.valueAt(path)
   const text =
     isMissing || isMissingType ? missing(issue, path, document, shape) : wrong(issue, path)
   return problemAt(document.file, at, path, 'CONFIG_INVALID', text)
