@@ -55,6 +55,8 @@ export type HttpSourceOptions = {
   readonly sizeCap?: number
   /** 401 for anything else in `authorization`. */
   readonly authorization?: string
+  /** Keeps an answer back until the promise resolves; `inFlight` counts this request too. */
+  readonly hold?: (index: number, inFlight: number) => Promise<void> | undefined
   /** `index` counts requests from 0. */
   readonly fault?: (index: number, request: SeenRequest) => Fault | undefined
 }
@@ -86,7 +88,9 @@ export async function startHttpSource(options: HttpSourceOptions): Promise<HttpS
     for (const waiter of waiting) if (waiter.test(request)) waiter.resolve()
     inFlightMost = Math.max(inFlightMost, ++inFlight)
     response.on('close', () => inFlight--)
-    answer(options, index, request, response, stop.signal).catch(() => response.destroy())
+    Promise.resolve(options.hold?.(index, inFlight))
+      .then(() => answer(options, index, request, response, stop.signal))
+      .catch(() => response.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

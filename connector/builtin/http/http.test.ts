@@ -9,7 +9,7 @@ import {
   type HttpSourceOptions,
   type PagingStyle,
 } from '../../../test/support/http-source.ts'
-import type { HakiriError } from '../../../lib/error.ts'
+import type { Code, HakiriError } from '../../../lib/error.ts'
 import { silentLogger } from '../../../lib/system/log.ts'
 import type { Json } from '../../../lib/json.ts'
 import type { ConnectorContext, ReadMode, SourceShard } from '../../connector.ts'
@@ -170,7 +170,8 @@ for (const style of STYLES) {
       },
       openCount: async () => {
         // A closed connection reaches the server a moment later.
-        for (let turn = 0; turn < 200 && (await server.connections()) > 0; turn++)
+        const deadline = performance.now() + 5_000
+        while ((await server.connections()) > 0 && performance.now() < deadline)
           await new Promise((resolve) => setImmediate(resolve))
         return server.connections()
       },
@@ -250,10 +251,18 @@ test('any listing comes complete, once and in order, whatever its size and fault
 
 test('pages with computable places are asked for ahead, up to the limit and not far past the end', async (t) => {
   for (const style of ['offset', 'page'] as const) {
-    const server = await source(t, { paging: style, latencyMs: 20, rows: () => items(400) })
-    const reading = await read(configOf(server.url, streamOf(style)), {
-      options: { concurrency: 8 },
+    const eight = Promise.withResolvers<void>()
+    const server = await source(t, {
+      paging: style,
+      rows: () => items(400),
+      // In the middle of the listing nothing is answered until as many are in flight as may be.
+      hold: (index, inFlight) => {
+        if (inFlight >= 8) eight.resolve()
+        return index < 12 ? undefined : eight.promise
+      },
     })
+    const options = { concurrency: 8 }
+    const reading = await read(configOf(server.url, streamOf(style)), { options })
     t.deepEqual(ids(reading), range(400))
     t.is(server.inFlightMost, 8)
     t.true(server.requests.length <= 41 + 8, String(server.requests.length))
@@ -425,7 +434,7 @@ test('a later pass asks from the greatest value on and gives only what is new', 
   const { config, server } = await growing(t, () => rows)
   const first = await read(config, { mode: incremental() })
   t.is(first.rows.length, 25)
-  t.deepEqual((first.marks[0]?.cursor as { next: number }).next, 10, 'in the middle: the next page')
+  t.deepEqual((first.marks[0]!.cursor as { next: number }).next, 10, 'in the middle: the next page')
   // One more with the greatest value itself, and one beyond it.
   rows = [...rows, { id: 100, at: day(25) }, { id: 101, at: day(26) }]
   const second = await read(config, { mode: incremental(), cursor: first.marks.at(-1)!.cursor })
@@ -512,7 +521,7 @@ test('a cursor of another kind is refused', async (t) => {
 
 // ── Failures and limits ───────────────────────────────────────────────────────────────────────────
 
-const REFUSALS: readonly (readonly [string, Fault, string])[] = [
+const REFUSALS: readonly (readonly [string, Fault, Code])[] = [
   ['401', { kind: 'status', status: 401 }, 'SOURCE_AUTH'],
   ['403', { kind: 'status', status: 403 }, 'SOURCE_AUTH'],
   [
@@ -538,7 +547,7 @@ for (const [what, fault, code] of REFUSALS) {
     })
     const options = { retries: { retriesMax: 1, firstMs: 1, mostMs: 1 } }
     const error = await t.throwsAsync(read(config, { options }))
-    t.is((error as HakiriError).code as string, code, error?.message)
+    t.is((error as HakiriError).code, code, error?.message)
   })
 }
 

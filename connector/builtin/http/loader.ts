@@ -47,6 +47,9 @@ export type Loader = {
 /** Pages that may be in flight for each one that has come. */
 const RAMP = 4
 
+/** Pages that have come and wait for their turn, for each one that may be in flight. */
+const BUFFERED_PER_FLIGHT = 1
+
 export function createLoader(
   job: ListingJob,
   since: string | undefined,
@@ -54,82 +57,114 @@ export function createLoader(
 ): Loader {
   const { stream, limits, context } = job
   const loadOne = pageLoader(job, since, known)
-  const declared = paging.declaredSize(stream.paging)
-  const keyOf = (position: paging.Position): string =>
-    place.pageKey(
-      paging.pageUrl(job.client.base, stream, job.bindings, since, position),
-      job.client.base,
-    )
-  let expectedRows = 1
-  let delivered = 0
+  const horizon = createHorizon(job, since, known)
   let stop = new AbortController()
-  let flights = new Map<paging.Position, Promise<Loaded>>()
-  /** Places at or behind this one are known to be past the end. */
-  let horizon = Infinity
+  /** Pages that were asked for and not delivered yet, in flight or waiting. */
+  let pages = new Map<paging.Position, Promise<Loaded>>()
+  let inFlight = 0
+  let delivered = 0
+  /** The next place to ask for, where it can be computed. */
+  let frontier: { readonly at: number; readonly stride: number } | undefined
+  let pageBytes = 1
 
   function start(position: paging.Position): void {
     const signal = AbortSignal.any([context.signal, stop.signal])
-    const flight = loadOne(position, signal).then((loaded) => {
-      if (loaded.facts.rows < expectedRows) horizon = Math.min(horizon, Number(position))
-      return loaded
-    })
+    inFlight++
+    const page = loadOne(position, signal)
+      .then((loaded) => {
+        horizon.note(position, loaded.facts.rows)
+        return loaded
+      })
+      .finally(() => {
+        inFlight--
+        if (!signal.aborted) fill()
+      })
     // It is awaited when its turn comes, or never.
-    flight.catch(() => undefined)
-    flights.set(position, flight)
+    page.catch(() => undefined)
+    pages.set(position, page)
+  }
+
+  /** Asks for pages at the frontier: few at first, as a listing may be short, or when they are large. */
+  function fill(): void {
+    const fits = Math.max(1, Math.floor(limits.prefetchBytesMax / pageBytes))
+    const flightsMax = Math.min(limits.concurrency, RAMP * delivered, fits)
+    const pagesMax = Math.min(limits.concurrency * (1 + BUFFERED_PER_FLIGHT), fits)
+    while (frontier && inFlight < flightsMax && pages.size < pagesMax) {
+      if (horizon.isBefore(frontier.at)) return
+      if (!pages.has(frontier.at)) start(frontier.at)
+      frontier = { ...frontier, at: frontier.at + frontier.stride }
+    }
   }
 
   async function dropAll(): Promise<void> {
-    const dropped = flights
-    flights = new Map()
+    const dropped = pages
+    pages = new Map()
+    frontier = undefined
     stop.abort(new HakiriError('CANCELLED', 'the page is not needed any more'))
     await Promise.allSettled(dropped.values())
     stop = new AbortController()
   }
 
-  /** Past the end, as far as an answer of this pass or the pass before has shown. */
-  function isPastEnd(position: number): boolean {
-    if (position > horizon) return true
-    const before = place.readKnown(known[keyOf(position)])
-    if (before && before.rows < expectedRows) horizon = position
-    return false
-  }
-
-  /** Pages in flight at a time: fewer when they are large, and at first, as a listing may be short. */
-  function width(last: Loaded): number {
-    const pageBytes = Math.max(1, last.page?.body.length ?? 1)
-    return Math.min(
-      limits.concurrency,
-      RAMP * delivered,
-      Math.max(1, Math.floor(limits.prefetchBytesMax / pageBytes)),
-    )
-  }
-
   return {
     async load(position) {
-      if (flights.size > 0 && !flights.has(position)) await dropAll()
-      if (!flights.has(position)) start(position)
-      const loaded = await flights.get(position)
-      flights.delete(position)
-      delivered++
+      if (pages.size > 0 && !pages.has(position)) await dropAll()
+      if (!pages.has(position)) start(position)
+      const loaded = await pages.get(position)
       assert(loaded, 'a page that was asked for arrives or throws')
+      pages.delete(position)
+      delivered++
       return loaded
     },
     ahead(next, last) {
-      if (flights.size === 0) start(next)
-      if (!paging.isCounted(stream.paging)) return
-      const { rows } = last.facts
-      const stride = paging.countedNext(stream.paging, next, rows) - Number(next)
-      if (declared !== undefined) expectedRows = Math.max(1, Math.min(declared, rows))
-      if (isPastEnd(Number(next))) return
-      for (let k = 1; k < width(last) && flights.has(next); k++) {
-        const position = Number(next) + k * stride
-        if (isPastEnd(position)) break
-        if (!flights.has(position)) start(position)
-      }
+      pageBytes = Math.max(1, last.page?.body.length ?? 1)
+      if (pages.size === 0) start(next)
+      const isCounted = paging.isCounted(stream.paging) && typeof next === 'number'
+      if (!isCounted || !pages.has(next)) return
+      const stride = paging.countedNext(stream.paging, next, last.facts.rows) - next
+      horizon.expect(last.facts.rows)
+      horizon.isBefore(next)
+      if (frontier?.stride !== stride) frontier = { at: next + stride, stride }
+      fill()
     },
     async close() {
       await dropAll()
       job.client.close()
+    },
+  }
+}
+
+type Horizon = {
+  /** Rows of a page that has a page behind it. */
+  expect(rows: number): void
+  note(position: paging.Position, rows: number): void
+  /** The listing ends before this place, as far as this pass or the one before has shown. */
+  isBefore(position: number): boolean
+}
+
+/** Where a listing seems to end. It only spares requests: what ends a pass is its last page. */
+function createHorizon(
+  job: ListingJob,
+  since: string | undefined,
+  known: { readonly [key: string]: Json },
+): Horizon {
+  const { stream, client, bindings } = job
+  const declared = paging.declaredSize(stream.paging)
+  let expectedRows = 1
+  let end = Infinity
+  const note = (position: paging.Position, rows: number): void => {
+    if (rows < expectedRows) end = Math.min(end, Number(position))
+  }
+  return {
+    expect(rows) {
+      if (declared !== undefined) expectedRows = Math.max(1, Math.min(declared, rows))
+    },
+    note,
+    isBefore(position) {
+      if (position > end) return true
+      const url = paging.pageUrl(client.base, stream, bindings, since, position)
+      const before = place.readKnown(known[place.pageKey(url, client.base)])
+      if (before) note(position, before.rows)
+      return false
     },
   }
 }
