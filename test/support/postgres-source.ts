@@ -138,9 +138,9 @@ export async function connectTo(url: string): Promise<pg.Client & AsyncDisposabl
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
 }
 
-/** Resolves when a query's first row says so; rejects after about ten seconds of questions. */
+/** Resolves when a query's first row says so; rejects after five seconds of questions. */
 export async function waitFor(client: pg.Client, sql: string): Promise<void> {
-  const deadline = systemClock.monotonic() + 10_000
+  const deadline = systemClock.monotonic() + 5_000
   for (;;) {
     // Inside a transaction the server would go on telling what it saw first.
     await client.query('SELECT pg_stat_clear_snapshot()')

@@ -488,6 +488,24 @@ test.serial(
   },
 )
 
+/** Types with equal values that print differently, and some such values. */
+const ALIKE: readonly (readonly [type: string, ...values: string[]])[] = [
+  ['text COLLATE nocase', 'a', 'A', 'a', 'A'],
+  ['citext', 'ab', 'AB', 'Ab', 'aB'],
+  ['numeric', '1', '1.0', '1.00', '1'],
+  ['float8', '0', '-0', '0', '-0'],
+  ['interval', '1 mon', '30 days', '720:00:00', '1 mon'],
+  ['jsonb', '1', '1.0', '1', '1.00'],
+]
+
+test.serial('without a key, equal values that print differently are not cut apart', async (t) => {
+  for (const [type, ...values] of ALIKE) {
+    await create({ types: [type], rows: [...values, ...values, ...values].map((v) => [v]) }, false)
+    const whole = await resumesExactly(t, byColumn('K 0'))
+    t.is(whole.rows.length, 12, type)
+  }
+})
+
 test.serial('a key that a table gets later does not make its cursor useless', async (t) => {
   await beside.query(
     `DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v int); INSERT INTO x VALUES (1, 1), (2, 2)`,
