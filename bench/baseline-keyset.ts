@@ -41,6 +41,6 @@ await client.end()
 
 function value(name: string, raw: unknown): unknown {
   if (raw === null) return null
-  if (name === 'id') return BigInt(String(raw))
+  if (name === 'id') return BigInt(raw as string)
   return name === 'amount' ? Number(raw) : raw
 }

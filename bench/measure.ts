@@ -53,7 +53,10 @@ async function sample(
   watch: Watch,
 ): Promise<{ peakRssMb: number; killed: boolean }> {
   let [peakRssMb, killed, running] = [0, false, true]
-  void ended.then(() => (running = false))
+  ended.then(
+    () => (running = false),
+    () => (running = false),
+  )
   while (running) {
     const tree = (await processTree(root)).filter((pid) => pid !== root)
     const sizes = await Promise.all(tree.map(rssMb))

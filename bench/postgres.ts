@@ -126,7 +126,7 @@ async function fingerprint(files: string): Promise<Fingerprint> {
     await connection.run(`SET TimeZone = 'UTC'`)
     const sql = `SELECT ${DUCKDB_FINGERPRINT} FROM (SELECT * REPLACE (CAST(amount AS DECIMAL(12,2)) AS amount) FROM read_parquet('${files}'))`
     const reader = await connection.runAndReadAll(sql)
-    return normal((reader.getRowsJson()[0] ?? []) as readonly unknown[])
+    return normal(reader.getRowsJson()[0] ?? [])
   } finally {
     connection.closeSync()
     instance.closeSync()

@@ -1,5 +1,5 @@
 /** Bounded, jittered retry. */
-import { HakiriError, isRetryable } from './error.ts'
+import { isRetryable, type HakiriError } from './error.ts'
 import type { Clock, Random } from './ports.ts'
 
 export type Backoff = {

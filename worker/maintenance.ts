@@ -50,7 +50,7 @@ export async function compactTable(
   }
   if (groups.length === 0) return report
   const key: ShardKey = { pipeline: MAINTENANCE_PIPELINE, shard: `compact:${table.name}` }
-  await deps.catalog.ensureShards([{ ...key, table: table.name, spec: null }])
+  await deps.catalog.ensureShards([{ ...key, table: table.name, spec: null, upkeep: true }])
   for (const group of groups) {
     if (signal.aborted) break
     const added = await rewriteGroup(table, group, key, deps, signal)

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import type { OpenRequest, SourceEvent } from '../connector/connector.ts'
 import type { SourceColumn } from '../lib/column.ts'
-import { HakiriError } from '../lib/error.ts'
+import { HakiriError, operatingError } from '../lib/error.ts'
 import type { Committer } from './committer.ts'
 import type { ShardJob, WorkerDeps } from './deps.ts'
 import { createSpool, type Spool } from './spool.ts'
@@ -37,7 +37,7 @@ export function createReading(
   let spool = newSpool()
   let columns: readonly SourceColumn[] | undefined
   let writing: Promise<void> = Promise.resolve()
-  let writeFailure: unknown
+  let writeFailure: HakiriError | undefined
 
   /** Hands the batch to the committer once the one before it is through. */
   async function seal(): Promise<void> {
@@ -46,7 +46,7 @@ export function createReading(
     const batch = await spool.seal()
     spool = newSpool()
     writing = committer.write(batch, writes.signal).catch((error: unknown) => {
-      writeFailure = error ?? new Error('write failed')
+      writeFailure = operatingError(error, 'ENCODE_FAILED', job.table)
       source.abort(error)
     })
   }

@@ -3,6 +3,7 @@ import type { Catalog, RestoredTable } from '../catalog/catalog.ts'
 import { reconcileShards, toRestoredTable } from '../sink/plan/restore.ts'
 import { findTables, readLogBodies } from '../sink/query/read-log.ts'
 import type { ObjectStore } from '../sink/store/store.ts'
+import { MAINTENANCE_PIPELINE } from './maintenance.ts'
 
 /**
  * Reads every table log of the store and writes it into the catalog. Commits that were never published
@@ -17,7 +18,13 @@ export async function rebuildCatalog(
   for (const table of await findTables(store)) {
     restored.push(toRestoredTable({ table, destination, log: await readLogBodies(store, table) }))
   }
-  const whole = reconcileShards(restored)
+  const whole = reconcileShards(restored).map((table) => ({
+    ...table,
+    shards: table.shards.map((shard) => ({
+      ...shard,
+      upkeep: shard.pipeline === MAINTENANCE_PIPELINE,
+    })),
+  }))
   for (const table of whole) await catalog.restoreTable(table)
   return whole
 }

@@ -111,7 +111,7 @@ async function runShards(
     await recordResult(result, runId, deps)
     return result
   })
-  return runAll(tasks, concurrency)
+  return await runAll(tasks, concurrency)
 }
 
 function shardJob(

@@ -20,7 +20,7 @@ export type ShardState =
   | { readonly kind: 'queued' }
   | { readonly kind: 'acquiring'; readonly attempt: number }
   | { readonly kind: 'reading'; readonly attempt: number }
-  | { readonly kind: 'flushing'; readonly attempt: number; readonly then: 'done' | 'stopped' }
+  | { readonly kind: 'flushing'; readonly attempt: number; readonly next: 'done' | 'stopped' }
   | { readonly kind: 'backoff'; readonly attempt: number; readonly error: HakiriError }
   | { readonly kind: 'done' }
   | { readonly kind: 'stopped' }
@@ -87,7 +87,7 @@ export function transition(state: ShardState, event: ShardEvent, limits: RunLimi
     case 'ended':
       return state.kind === 'reading' ? flush(state.attempt, 'done') : stay(state)
     case 'flushed':
-      return state.kind === 'flushing' ? go({ kind: state.then }) : stay(state)
+      return state.kind === 'flushing' ? go({ kind: state.next }) : stay(state)
     case 'timer':
       return state.kind === 'backoff' ? acquire(state.attempt + 1) : stay(state)
     case 'stop':
@@ -116,7 +116,7 @@ function onStop(state: ShardState): Transition {
 function onFailed(state: ShardState, error: HakiriError, limits: RunLimits): Transition {
   const attempt = 'attempt' in state ? state.attempt : 1
   const curable = error.retry === 'transient' || error.retry === 'rate'
-  const stopping = state.kind === 'flushing' && state.then === 'stopped'
+  const stopping = state.kind === 'flushing' && state.next === 'stopped'
   if (curable && !stopping && attempt <= limits.retriesMax) {
     return go(
       { kind: 'backoff', attempt, error },
@@ -131,8 +131,8 @@ function acquire(attempt: number): Transition {
   return go({ kind: 'acquiring', attempt }, { kind: 'acquire' })
 }
 
-function flush(attempt: number, then: 'done' | 'stopped'): Transition {
-  return go({ kind: 'flushing', attempt, then }, { kind: 'flush', complete: then === 'done' })
+function flush(attempt: number, next: 'done' | 'stopped'): Transition {
+  return go({ kind: 'flushing', attempt, next }, { kind: 'flush', complete: next === 'done' })
 }
 
 function stay(state: ShardState): Transition {

@@ -81,7 +81,7 @@ async function ask(connection: DuckDBConnection, sql: string, rowsMax: number): 
   for await (const chunk of result.yieldRowsJson()) {
     for (const row of chunk) {
       if (rows.length === rowsMax) return { columns, rows, truncated: true }
-      rows.push(row as Json[])
+      rows.push(row)
     }
   }
   return { columns, rows, truncated: false }

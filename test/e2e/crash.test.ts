@@ -117,7 +117,7 @@ async function settle(t: ExecutionContext, lab: Lab): Promise<void> {
   const table = await readDelta(lab.table)
   const seen = new Map<string, unknown>()
   for await (const row of table.rows()) {
-    const id = String(row['id'])
+    const id = (row['id'] as bigint).toString()
     t.false(seen.has(id), `row ${id} is doubled`)
     seen.set(id, row['note'])
   }

@@ -56,7 +56,14 @@ export const SHARED_PACKAGES: readonly (readonly [
   name: string,
   folders: readonly string[],
   why: string,
-])[] = [['pg', ['catalog', 'connector/builtin/postgres'], 'a catalog and a source']]
+])[] = [
+  ['pg', ['catalog', 'connector/builtin/postgres'], 'a catalog and a source'],
+  [
+    '@duckdb/node-api',
+    ['sink/encoder', 'sink/query'],
+    'a child that writes and a prompt that asks',
+  ],
+]
 
 /** The real clock, dice and log are handed in from the top, never fetched. */
 const COMPOSITION_ONLY = ['lib/system/clock.ts', 'lib/system/log.ts']
