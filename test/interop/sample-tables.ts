@@ -104,7 +104,7 @@ export async function buildSampleTables(folder: string): Promise<string[]> {
   } finally {
     await client.end()
   }
-  return findTables(join(folder, 'lake'))
+  return await findTables(join(folder, 'lake'))
 }
 
 async function hakiri(cwd: string, database: string, ...args: string[]): Promise<void> {

@@ -19,7 +19,7 @@ export type ImportKind =
   | 'value'
   /** Erased before the program runs. */
   | 'type'
-  /** A file named by a relative string, such as the program of a child process. */
+  /** A file named by a string beside it, such as the program of a child process. */
   | 'reference'
 
 export type Import = {
@@ -72,27 +72,31 @@ export function parseSource({ path, text }: TextFile): SourceFile {
   const lineAt = (offset: number): number => starts.findLastIndex((start) => start <= offset) + 1
   const walk = (visitor: VisitorObject): void => new Visitor(visitor).visit(program)
   const imports: Import[] = []
-  const note = (kind: ImportKind, specifier: unknown, offset: number): void => {
-    if (typeof specifier !== 'string') return
-    const target = specifier.startsWith('.') ? join(dirname(path), specifier) : undefined
-    imports.push({ kind, specifier, target, line: lineAt(offset) })
+  const sources = new Set<number>()
+  const note = (kind: ImportKind, specifier: string, at: number): void => {
+    const isRelative = kind === 'reference' || specifier.startsWith('.')
+    const target = isRelative ? join(dirname(path), specifier) : undefined
+    sources.add(at)
+    imports.push({ kind, specifier, target, line: lineAt(at) })
   }
+  const kindOf = (marker: 'type' | 'value' | null): ImportKind =>
+    marker === 'type' ? 'type' : 'value'
   walk({
-    ImportDeclaration: (node) =>
-      note(node.importKind === 'type' ? 'type' : 'value', node.source.value, node.start),
-    ExportAllDeclaration: (node) =>
-      note(node.exportKind === 'type' ? 'type' : 'value', node.source.value, node.start),
-    ExportNamedDeclaration: (node) =>
-      note(node.exportKind === 'type' ? 'type' : 'value', node.source?.value, node.start),
-    ImportExpression: (node) => {
-      if (node.source.type === 'Literal') note('value', node.source.value, node.start)
+    ImportDeclaration: ({ importKind, source }) =>
+      note(kindOf(importKind ?? null), source.value, source.start),
+    ExportAllDeclaration: ({ exportKind, source }) =>
+      note(kindOf(exportKind ?? null), source.value, source.start),
+    ExportNamedDeclaration: ({ exportKind, source }) => {
+      if (source) note(kindOf(exportKind ?? null), source.value, source.start)
     },
-    TSImportType: (node) => note('type', node.source.value, node.start),
-    NewExpression: (node) => {
-      const [first] = node.arguments
-      const isUrl = node.callee.type === 'Identifier' && node.callee.name === 'URL'
-      if (isUrl && first?.type === 'Literal' && String(first.value).endsWith('.ts'))
-        note('reference', first.value, node.start)
+    ImportExpression: ({ source }) => {
+      if (source.type === 'Literal') note('value', String(source.value), source.start)
+    },
+    TSImportType: ({ source }) => note('type', source.value, source.start),
+    // Parents come first: what is left here is a file name in plain code.
+    Literal: ({ value, start }) => {
+      const isFile = typeof value === 'string' && /^[\w./-]+\.ts$/.test(value)
+      if (isFile && !sources.has(start)) note('reference', value, start)
     },
   })
   return { path, text, imports, walk, lineAt }
