@@ -23,13 +23,13 @@ export type CopyLimits = {
 }
 
 /** What the parser tells besides chunks; `ready` means that the server awaits the next statement. */
-export type CopySink = {
+type CopySink = {
   readonly chunk: (chunk: CopyChunk) => void
   readonly failure: (error: Error) => void
   readonly ready: () => void
 }
 
-export type CopyParser = {
+type CopyParser = {
   /** Takes what the socket gave; returns before a chunk that it finished is consumed. */
   readonly feed: (bytes: Uint8Array) => void
 }
@@ -45,46 +45,12 @@ const HEADER_BYTES = 5
 const MESSAGE_BYTES_MAX = 2 ** 20
 
 export function createCopyParser(limits: CopyLimits, sink: CopySink): CopyParser {
-  let chunk = Buffer.alloc(0)
-  let used = 0
-  let rows = 0
-  let lastRowStart = 0
-  let rowEnds: number[] = []
-  /** Bytes of the current row that have not arrived yet. */
-  let rowLeft = 0
+  const packer = createPacker(limits, sink.chunk)
   /** The start of a message whose rest has not arrived yet. */
   let partial: Buffer | undefined
 
-  const seal = (next: number): void => {
-    if (rows > 0) {
-      const bytes = chunk.subarray(0, used)
-      sink.chunk({ bytes, rows, lastRowStart, rowEnds })
-      chunk = Buffer.allocUnsafeSlow(next)
-    } else if (chunk.length < next) {
-      chunk = Buffer.allocUnsafeSlow(next)
-    }
-    used = 0
-    rows = 0
-    rowEnds = []
-  }
-
-  const startRow = (length: number): void => {
-    if (length < 0) throw notARow()
-    if (length > limits.rowBytesMax) throw rowTooLarge(length, limits.rowBytesMax)
-    if (used + length > chunk.length || (rows > 0 && used + length > limits.chunkBytesMax)) {
-      seal(Math.max(limits.chunkBytesMax, length))
-    }
-    lastRowStart = used
-  }
-
-  const endRow = (): void => {
-    if (chunk[used - 1] !== NEWLINE) throw notARow()
-    rows++
-    if (limits.trackRows) rowEnds.push(used)
-  }
-
   const control = (type: number, body: Buffer): void => {
-    if (type === COPY_DONE) seal(0)
+    if (type === COPY_DONE) packer.flush()
     else if (type === ERROR) sink.failure(parseError(body))
     else if (type === READY) sink.ready()
     else if (type === COPY_OUT && body[0] !== 0) throw notARow()
@@ -93,48 +59,92 @@ export function createCopyParser(limits: CopyLimits, sink: CopySink): CopyParser
   /** Reads messages from `bytes`; returns where it stopped for want of more. */
   const readMessages = (bytes: Buffer): number => {
     const end = bytes.length
-    let at = 0
+    let at = packer.resume(bytes)
     while (end - at >= HEADER_BYTES) {
-      const type = bytes[at]
-      const length =
-        ((bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!) -
-        4
+      const type = bytes[at]!
+      const length = bodyLength(bytes, at + 1)
       const start = at + HEADER_BYTES
       if (type === COPY_DATA) {
-        startRow(length)
-        const available = Math.min(length, end - start)
-        used += bytes.copy(chunk, used, start, start + available)
-        rowLeft = length - available
-        at = start + available
-        if (rowLeft > 0) return at
-        endRow()
+        at = packer.startRow(bytes, start, length)
       } else {
         if (length < 0 || length > MESSAGE_BYTES_MAX) throw notARow()
         if (end - start < length) return at
-        control(type!, bytes.subarray(start, start + length))
+        control(type, bytes.subarray(start, start + length))
         at = start + length
       }
     }
     return at
   }
 
-  const feed = (input: Uint8Array): void => {
-    const fresh = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
-    let bytes = partial ? Buffer.concat([partial, fresh]) : fresh
-    partial = undefined
-    if (rowLeft > 0) {
-      const taken = bytes.copy(chunk, used, 0, Math.min(rowLeft, bytes.length))
-      used += taken
-      rowLeft -= taken
-      if (rowLeft > 0) return
-      endRow()
-      bytes = bytes.subarray(taken)
-    }
-    const stopped = readMessages(bytes)
-    if (stopped < bytes.length) partial = Buffer.from(bytes.subarray(stopped))
+  return {
+    feed(input) {
+      const fresh = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
+      const bytes = partial ? Buffer.concat([partial, fresh]) : fresh
+      partial = undefined
+      const stopped = readMessages(bytes)
+      if (stopped < bytes.length) partial = Buffer.from(bytes.subarray(stopped))
+    },
   }
+}
 
-  return { feed }
+/** Puts rows side by side; both functions return how far they read in `bytes`. */
+type Packer = {
+  readonly startRow: (bytes: Buffer, start: number, length: number) => number
+  /** Goes on with a row whose start came with earlier bytes. */
+  readonly resume: (bytes: Buffer) => number
+  /** Hands out the last chunk. */
+  readonly flush: () => void
+}
+
+function createPacker(limits: CopyLimits, emit: (chunk: CopyChunk) => void): Packer {
+  let chunk = Buffer.alloc(0)
+  let used = 0
+  let rows = 0
+  let lastRowStart = 0
+  let rowEnds: number[] = []
+  /** Bytes of the current row that have not arrived yet. */
+  let missing = 0
+
+  /** Hands out what is packed and makes room for `next` bytes. */
+  const seal = (next: number): void => {
+    if (rows > 0) emit({ bytes: chunk.subarray(0, used), rows, lastRowStart, rowEnds })
+    if (rows > 0 || chunk.length < next) chunk = Buffer.allocUnsafeSlow(next)
+    used = 0
+    rows = 0
+    rowEnds = []
+  }
+  const take = (bytes: Buffer, start: number): number => {
+    const available = Math.min(missing, bytes.length - start)
+    used += bytes.copy(chunk, used, start, start + available)
+    missing -= available
+    if (missing === 0) {
+      if (chunk[used - 1] !== NEWLINE) throw notARow()
+      rows++
+      if (limits.trackRows) rowEnds.push(used)
+    }
+    return start + available
+  }
+  return {
+    startRow(bytes, start, length) {
+      if (length < 1) throw notARow()
+      if (length > limits.rowBytesMax) throw rowTooLarge(length, limits.rowBytesMax)
+      const total = used + length
+      if (total > chunk.length || (rows > 0 && total > limits.chunkBytesMax)) {
+        seal(Math.max(limits.chunkBytesMax, length))
+      }
+      lastRowStart = used
+      missing = length
+      return take(bytes, start)
+    },
+    resume: (bytes) => (missing > 0 ? take(bytes, 0) : 0),
+    flush: () => seal(0),
+  }
+}
+
+/** Length of a message without its own four bytes. */
+function bodyLength(bytes: Buffer, at: number): number {
+  const high = (bytes[at]! << 24) | (bytes[at + 1]! << 16)
+  return (high | (bytes[at + 2]! << 8) | bytes[at + 3]!) - 4
 }
 
 function rowTooLarge(bytes: number, most: number): ServerError {

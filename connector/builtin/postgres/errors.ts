@@ -6,7 +6,7 @@ import { HakiriError, toHakiriError, type Code } from '../../../lib/error.ts'
 import { quoteName, tableLabel } from './names.ts'
 
 /** Where a failure happened. */
-export type FailurePlace = {
+type FailurePlace = {
   /** "db.example:5432/shop". */
   readonly server: string
   readonly table?: TableName | undefined
@@ -101,11 +101,6 @@ export function toSourceError(error: unknown, place: FailurePlace): HakiriError 
     cause: error,
     ...(suggestion ? { suggestion } : {}),
   })
-}
-
-/** True when the server refuses for want of a privilege. */
-export function isPrivilegeError(error: unknown): boolean {
-  return stateOf(error) === '42501'
 }
 
 /** True when the server cannot read or compute a value (class 22). */

@@ -8,7 +8,7 @@ import { isNameOf, selectByPatterns, similarNames, type Named, type Selection } 
 import { relationLabel, type Relation, type RelationColumn } from './relation.ts'
 import type { Session } from './session.ts'
 
-export type Listed = Named & { readonly oid: string }
+type Listed = Named & { readonly oid: string }
 
 /** Everything the user could name, and what the patterns make of it. */
 export type Listing = Selection<Listed> & { readonly all: readonly Listed[] }

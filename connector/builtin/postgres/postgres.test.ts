@@ -589,10 +589,10 @@ test('the server is held back while nobody asks for more', async (t) => {
   const connector = db.connector()
   const events = openShard(connector, await shardOf(connector))[Symbol.asyncIterator]()
   let rows = 0
-  const count = ({ value }: IteratorResult<SourceEvent>): void => {
-    if (value?.kind === 'rows') rows += value.rows
+  const count = (event: SourceEvent): void => {
+    if (event.kind === 'rows') rows += event.rows
   }
-  count({ value: await firstRows(events) })
+  count(await firstRows(events))
   const sent = async (): Promise<number> => {
     const { rows: found } = await db.beside.query<{ readonly sent: string }>(
       'SELECT bytes_processed AS sent FROM pg_stat_progress_copy WHERE datname = current_database()',
@@ -606,7 +606,7 @@ test('the server is held back while nobody asks for more', async (t) => {
     last = now
     t.true(now < 30e6, `${now} bytes were sent`)
   }
-  for (let next = await events.next(); !next.done; next = await events.next()) count(next)
+  for (let next = await events.next(); !next.done; next = await events.next()) count(next.value)
   t.is(rows, 40_000)
   await waitFor(db.beside, NO_SESSIONS)
 })

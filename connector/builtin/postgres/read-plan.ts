@@ -18,7 +18,7 @@ import {
 import { compare, placed, positionIn, type Select } from './sql.ts'
 
 /** After which rows of a statement a read can be resumed. */
-export type SafePoints =
+type SafePoints =
   | { readonly kind: 'none' }
   /** After each row, but a resumed read starts this statement again. */
   | { readonly kind: 'fixed'; readonly cursor: Json }

@@ -24,7 +24,7 @@ export type RelationColumn = {
 }
 
 /** Columns of a unique index without holes: no predicate, no expression. */
-export type UniqueKey = {
+type UniqueKey = {
   readonly primary: boolean
   readonly columns: readonly string[]
   /** Every index column uses the collation of its table column. */

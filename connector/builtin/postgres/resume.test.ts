@@ -184,7 +184,7 @@ test.serial(
         t.is(whole.rows.length, await countRows())
         resumed += whole.cursors.length - 1
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     )
     t.log(`${resumed} cursors`)
     t.true(resumed > 100)
@@ -211,7 +211,7 @@ test.serial(
         t.deepEqual((await readShardFully(connectorOf(), shard, { mode, cursor: end })).rows, [])
         marks += whole.cursors.length
       }),
-      { numRuns: 60 },
+      { numRuns: 35 },
     )
     t.log(`${marks} cursors`)
     t.true(marks > 100)
@@ -244,10 +244,10 @@ test.serial(
         t.deepEqual(await connector.shards(testContext(), shards), shards)
         t.deepEqual(await readAll(), await whole())
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     )
     t.log(`${cuts} cuts`)
-    t.true(cuts > 20)
+    t.true(cuts > 10)
   },
 )
 
