@@ -63,7 +63,8 @@ function repairedCsv(input: CsvInput, { path, rows, longest, rejected }: Repaire
   return {
     path,
     source: () => csvSource(path, input.columns, longest),
-    expectedRows: () => Promise.resolve(rows),
+    expectedRows: () =>
+      Promise.resolve(input.rows === undefined ? rows : input.rows - rejected.length),
     rejected,
     release: () => rm(path, { force: true }),
     repaired: undefined,

@@ -7,12 +7,12 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HakiriError } from '../../lib/error.ts'
+import { HakiriError, toHakiriError } from '../../lib/error.ts'
 import type { Clock, Logger } from '../../lib/ports.ts'
 import type { Answers, Call, ChildOptions, Failure, Reply, Request } from './protocol.ts'
 
 export type LinkOptions = {
-  readonly memoryLimitBytes: number
+  readonly memoryBytes: number
   /** The process gets a folder of its own inside. */
   readonly tempFolder: string
   readonly childFile: URL
@@ -58,12 +58,13 @@ export function createChildLink(options: LinkOptions): ChildLink {
 
   async function start(): Promise<Running> {
     const folder = await mkdtemp(join(options.tempFolder, 'encoder-'))
-    const process = launch(options, folder, (bytes) => (peak = Math.max(peak, bytes)))
+    const process: Running = launch(options, folder, {
+      onPeak: (bytes) => (peak = Math.max(peak, bytes)),
+      onEnd() {
+        if (current === process) current = running = undefined
+      },
+    })
     current = process
-    const forget = (): void => {
-      if (current === process) current = running = undefined
-    }
-    process.ended.then(forget, forget)
     return process
   }
 
@@ -76,7 +77,10 @@ export function createChildLink(options: LinkOptions): ChildLink {
   return {
     async call(call, signal) {
       signal.throwIfAborted()
-      const process = await (running ??= start())
+      const process = await (running ??= start()).catch((error: unknown) => {
+        running = undefined
+        throw toHakiriError(error, 'DISK_FULL', 'the encoder has no temporary folder')
+      })
       const id = nextId++
       const answer = new Promise<Answers[keyof Answers]>((resolve, reject) => {
         process.waiting.set(id, { resolve, reject })
@@ -97,8 +101,14 @@ export function createChildLink(options: LinkOptions): ChildLink {
   }
 }
 
-function launch(options: LinkOptions, folder: string, notePeak: (bytes: number) => void): Running {
-  const argument: ChildOptions = { memoryLimitBytes: options.memoryLimitBytes, folder }
+type LaunchHooks = {
+  readonly onPeak: (bytes: number) => void
+  /** Before the calls of the process fail, so that trying again does not meet it. */
+  readonly onEnd: () => void
+}
+
+function launch(options: LinkOptions, folder: string, hooks: LaunchHooks): Running {
+  const argument: ChildOptions = { memoryBytes: options.memoryBytes, folder }
   const child = fork(options.childFile, [JSON.stringify(argument)], {
     env: { MALLOC_ARENA_MAX: '1' },
     execArgv: HEAP_FLAGS,
@@ -113,10 +123,11 @@ function launch(options: LinkOptions, folder: string, notePeak: (bytes: number) 
   })
   child.on('message', (message) => {
     const reply = message as Reply
-    notePeak(reply.peakBytes)
+    hooks.onPeak(reply.peakBytes)
     settle(waiting, reply)
   })
   const onEnd = (reason: string): void => {
+    hooks.onEnd()
     failAll(process, lostError(reason, process.tail), options.logger)
     void rm(folder, { recursive: true, force: true }).then(end, end)
   }

@@ -8,7 +8,7 @@ import { createChildLink } from './child-link.ts'
 import type { ChildLink } from './child-link.ts'
 import { createLane } from './lane.ts'
 import type { Lane } from './lane.ts'
-import { engineBytes, QUEUE_MAX } from './limits.ts'
+import { QUEUE_MAX } from './limits.ts'
 import type { Answers, Call } from './protocol.ts'
 
 export type EncoderOptions = {
@@ -81,7 +81,7 @@ type Slot = {
 function createSlot(options: EncoderOptions): Slot {
   const { clock, logger, tempFolder } = options
   const link = createChildLink({
-    memoryLimitBytes: engineBytes(options.memoryBytes),
+    memoryBytes: options.memoryBytes,
     tempFolder,
     childFile: options.childFile ?? new URL('./child.ts', import.meta.url),
     clock,

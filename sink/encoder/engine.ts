@@ -6,8 +6,6 @@ import { DuckDBInstance, LIST, VARCHAR, listValue } from '@duckdb/node-api'
 import type { DuckDBConnection } from '@duckdb/node-api'
 
 export type EngineOptions = {
-  /** Limit of the engine's own buffers; resident memory is more (see DESIGN.md). */
-  readonly memoryLimitBytes: number
   /** An existing folder for what does not fit into memory. */
   readonly spillFolder: string
 }
@@ -22,7 +20,10 @@ export type Session = Disposable & {
   interrupt(): void
 }
 
-export type Engine = { readonly open: () => Promise<Session> }
+export type Engine = {
+  /** `memoryBytes` limits the buffers of the whole engine; resident memory is more. */
+  readonly open: (memoryBytes: number | undefined) => Promise<Session>
+}
 
 /** Freed memory goes back to the system once this much of it has piled up. */
 const RETAIN_BYTES = 2 << 20
@@ -30,17 +31,21 @@ const RETAIN_BYTES = 2 << 20
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '1',
-    memory_limit: `${Math.ceil(options.memoryLimitBytes / 1e6)}MB`,
     temp_directory: options.spillFolder,
     preserve_insertion_order: 'true',
+    // Rows come out in the order of the left side of a join only while that side is the one streamed.
+    disabled_optimizers: 'build_side_probe_side,join_order',
     autoload_known_extensions: 'false',
     autoinstall_known_extensions: 'false',
     allocator_bulk_deallocation_flush_threshold: `${RETAIN_BYTES}B`,
     allocator_flush_threshold: `${RETAIN_BYTES}B`,
   })
   return {
-    async open() {
+    async open(memoryBytes) {
       const connection = await instance.connect()
+      if (memoryBytes !== undefined) {
+        await connection.run(`SET memory_limit = '${Math.ceil(memoryBytes / 1e6)}MB'`)
+      }
       await connection.run("SET TimeZone = 'UTC'")
       return session(connection)
     },

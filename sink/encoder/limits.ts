@@ -14,8 +14,13 @@ export const QUEUE_MAX = 256
 /** Memory of the process beside the engine's buffers: runtime, libraries, allocator. */
 const PROCESS_BYTES = 110_000_000
 const ENGINE_BYTES_MIN = 64_000_000
+/** What the engine reserves for each column while it works; small batches touch little of it. */
+const COLUMN_BYTES = 800_000
+/** Columns that are within the plain limit. */
+const NARROW_COLUMNS = 32
 
-/** The engine's own limit within the memory given to its process. */
-export function engineBytes(memoryBytes: number): number {
-  return Math.max(ENGINE_BYTES_MIN, memoryBytes - PROCESS_BYTES)
+/** The engine's own limit within the memory given to its process, for a job over so many columns. */
+export function engineBytes(memoryBytes: number, columns: number): number {
+  const base = Math.max(ENGINE_BYTES_MIN, memoryBytes - PROCESS_BYTES)
+  return base + Math.max(0, columns - NARROW_COLUMNS) * COLUMN_BYTES
 }

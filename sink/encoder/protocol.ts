@@ -41,7 +41,8 @@ export type Reply = {
 
 /** How the process is started: the one argument, as JSON. */
 export type ChildOptions = {
-  readonly memoryLimitBytes: number
+  /** Resident memory that the process should stay within. */
+  readonly memoryBytes: number
   /** Its own folder: spilled data and repaired batches. */
   readonly folder: string
 }

@@ -11,7 +11,7 @@ import { skipNested, skipString, SKIP_FAILED } from './skip-json.ts'
 /** Kinds of value seen in one column, a bit each; null has none. */
 export const KIND = {
   boolean: 1,
-  /** Integral, more than nine digits, within 64 bits, and exact as a double. */
+  /** Integral, more than nine digits, within 64 bits, and exact as a double (or its short form). */
   long: 2,
   /** Integral, within 64 bits, not exact as a double. */
   wideLong: 4,
@@ -229,7 +229,8 @@ function wideKind(text: string, digits: number): number {
   if (digits > 38) return KIND.huge
   const value = BigInt(text)
   if (value !== BigInt.asIntN(64, value)) return KIND.big
-  return BigInt(Number(value)) === value ? KIND.long : KIND.wideLong
+  const double = Number(value)
+  return BigInt(double) === value || String(double) === text ? KIND.long : KIND.wideLong
 }
 
 /** `null`, `true`, `false`. NaN and Infinity are not JSON. */

@@ -9,6 +9,7 @@ import { encodeBatch } from './encode-job.ts'
 import type { EncodeJob, EncodeOutcome } from './encoder.ts'
 import type { Engine } from './engine.ts'
 import type { Job } from './job.ts'
+import { engineBytes } from './limits.ts'
 import { observedColumn } from './observe.ts'
 import type { Answers, Call, ChildOptions } from './protocol.ts'
 import { rewriteFiles } from './rewrite-job.ts'
@@ -31,7 +32,7 @@ export function createServer(options: ChildOptions): Server {
     async run(call, signal) {
       signal.throwIfAborted()
       const open = await engine()
-      using session = await open.open()
+      using session = await open.open(memoryFor(call, options.memoryBytes))
       const interrupt = (): void => session.interrupt()
       signal.addEventListener('abort', interrupt)
       try {
@@ -48,8 +49,7 @@ function lazyEngine(options: ChildOptions): () => Promise<Engine> {
   const open = async (): Promise<Engine> => {
     try {
       const { openEngine } = await import('./engine.ts')
-      const { memoryLimitBytes, folder } = options
-      return await openEngine({ memoryLimitBytes, spillFolder: join(folder, 'spill') })
+      return await openEngine({ spillFolder: join(options.folder, 'spill') })
     } catch (error) {
       throw new HakiriError('ENGINE_UNAVAILABLE', 'The query engine could not be started', {
         cause: error,
@@ -58,6 +58,21 @@ function lazyEngine(options: ChildOptions): () => Promise<Engine> {
     }
   }
   return () => (opened ??= open())
+}
+
+/** Looking at a batch runs beside the writing of another, whose limit stands. */
+function memoryFor(call: Call, memoryBytes: number): number | undefined {
+  switch (call.kind) {
+    case 'inspect':
+      return undefined
+    case 'encode':
+      return engineBytes(memoryBytes, call.job.plan.outputs.length)
+    case 'rewrite':
+      return engineBytes(memoryBytes, call.job.columns.length)
+    case 'rejects':
+    case 'checkpoint':
+      return engineBytes(memoryBytes, 0)
+  }
 }
 
 async function dispatch(call: Call, job: Job, memory: Memory): Promise<Answers[keyof Answers]> {

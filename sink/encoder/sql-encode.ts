@@ -7,6 +7,7 @@ import type { ColumnType } from '../../lib/column.ts'
 import { SEQUENCE_COLUMN, SEQUENCE_FIELD_ID } from '../plan/batch-plan.ts'
 import type { BatchPlan, OutputColumn, PartitionOutput, RejectRule } from '../plan/batch-plan.ts'
 import type { Source, SourceField } from './sql-read.ts'
+import { orNull } from './sql-fit.ts'
 import { engineType, ident, literal } from './sql-text.ts'
 
 /** Text of the error that a value which does not fit raises. */
@@ -60,20 +61,21 @@ function outputValue(output: OutputColumn, source: Source, mayReject: boolean): 
   if (!field) return `CAST(NULL AS ${type})`
   switch (take) {
     case 'fitting':
-      return field.fit(column.type)
+      return orNull(field.fit(column.type))
     case 'misfit':
-      return `CASE WHEN ${field.fit(fits)} IS NULL THEN ${field.text} END`
+      return `CASE WHEN ${misfits(field, fits)} THEN ${field.text} END`
     case 'value': {
       if (column.type === 'string') return field.text
-      const kept = mayReject ? ` AND ${REASON} IS NULL` : ''
+      const { value, proof } = field.fit(column.type)
+      const dropped = mayReject ? ` OR ${REASON} IS NOT NULL` : ''
       const error = `CAST(error(${literal(MISFIT_ERROR)}) AS ${type})`
-      return `CASE WHEN ${misfits(field, column.type)}${kept} THEN ${error} ELSE ${field.fit(column.type)} END`
+      return `CASE WHEN ${proof} OR NOT (${field.present})${dropped} THEN ${value} ELSE ${error} END`
     }
   }
 }
 
 function misfits(field: SourceField, type: ColumnType): string {
-  return `${field.present} AND (${field.fit(type)}) IS NULL`
+  return `${field.present} AND (${field.fit(type).proof}) IS NOT true`
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import type { ColumnType, Semantic, SourceColumn } from '../../lib/column.ts'
 import { fitText } from './sql-fit.ts'
+import type { Fit } from './sql-fit.ts'
 import { engineType, ident, literal } from './sql-text.ts'
 import type { Source, SourceField } from './sql-read.ts'
 
@@ -62,7 +63,7 @@ function parquetField(column: string, engine: string): SourceField {
     present: `${column} IS NOT NULL`,
     text,
     fit(type) {
-      if (type === 'string') return text
+      if (type === 'string') return { value: text, proof: 'true' }
       if (type === natural && isNative(engine)) return native(column, engine, type)
       return fitText(text, type)
     },
@@ -117,12 +118,16 @@ function isNative(engine: string): boolean {
   return (engine in NATURAL || engine.startsWith('DECIMAL')) && engine !== 'TIMESTAMP_NS'
 }
 
-function native(column: string, engine: string, type: ColumnType): string {
-  if (type === 'date') return `CASE WHEN isfinite(${column}) THEN ${column} END`
-  if (type !== 'timestamp') return `TRY_CAST(${column} AS ${engineType(type)})`
-  if (engine === 'TIMESTAMP WITH TIME ZONE')
-    return `CASE WHEN isfinite(${column}) THEN ${column} END`
-  return `make_timestamptz(epoch_us(CAST(${column} AS TIMESTAMP)))`
+function native(column: string, engine: string, type: ColumnType): Fit {
+  if (type === 'date' || engine === 'TIMESTAMP WITH TIME ZONE') {
+    return { value: column, proof: `isfinite(${column})` }
+  }
+  if (type === 'timestamp') {
+    const micros = `epoch_us(CAST(${column} AS TIMESTAMP))`
+    return { value: `make_timestamptz(${micros})`, proof: `${micros} IS NOT NULL` }
+  }
+  const value = `TRY_CAST(${column} AS ${engineType(type)})`
+  return { value, proof: `${value} IS NOT NULL` }
 }
 
 function textOf(column: string, engine: string): string {

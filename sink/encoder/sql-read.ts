@@ -5,6 +5,7 @@
  */
 import type { ColumnType, SourceColumn } from '../../lib/column.ts'
 import { fitText } from './sql-fit.ts'
+import type { Fit } from './sql-fit.ts'
 import { engineType, ident, literal } from './sql-text.ts'
 import { KIND } from './scan-ndjson.ts'
 import type { ScanResult } from './scan-ndjson.ts'
@@ -15,8 +16,8 @@ export type SourceField = {
   readonly present: string
   /** The value as text. */
   readonly text: string
-  /** The value as `type`, null when it does not fit. */
-  fit(type: ColumnType): string
+  /** The value as `type`. */
+  fit(type: ColumnType): Fit
 }
 
 export type Source = {
@@ -127,18 +128,22 @@ function jsonField(column: string, read: ReadType): SourceField {
     case 'VARCHAR':
       return { present, text, fit: (type) => fitJson(column, type) }
     case 'BIGINT':
-      return { present, text, fit: (type) => `TRY_CAST(${column} AS ${engineType(type)})` }
+      return { present, text, fit: (type) => notNull(`TRY_CAST(${column} AS ${engineType(type)})`) }
     case 'DOUBLE':
-      return { present, text, fit: () => `CASE WHEN isfinite(${column}) THEN ${column} END` }
+      return { present, text, fit: () => ({ value: column, proof: `isfinite(${column})` }) }
     case 'BOOLEAN':
-      return { present, text, fit: () => column }
+      return { present, text, fit: () => notNull(column) }
   }
 }
 
+function notNull(value: string): Fit {
+  return { value, proof: `${value} IS NOT NULL` }
+}
+
 /** As text, except that "t" and "f" are no booleans in JSON. */
-function fitJson(text: string, type: ColumnType): string {
+function fitJson(text: string, type: ColumnType): Fit {
   return type === 'boolean'
-    ? `CASE ${text} WHEN 'true' THEN true WHEN 'false' THEN false END`
+    ? notNull(`CASE ${text} WHEN 'true' THEN true WHEN 'false' THEN false END`)
     : fitText(text, type)
 }
 
