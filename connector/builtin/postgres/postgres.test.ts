@@ -473,7 +473,7 @@ test('servers that cannot be used are told apart, and no message shows the passw
     [at((url) => (url.hostname = 'no-such-host.invalid')), 'SOURCE_UNREACHABLE'],
     [at((url) => (url.username = 'nobody_here')), 'SOURCE_AUTH'],
     [at((url) => (url.pathname = '/no_such_database')), 'SOURCE_FATAL'],
-    [at((url) => (url.search = '?sslmode=require')), 'SOURCE_FATAL'],
+    [at((url) => (url.search = '?sslmode=verify-full')), 'SOURCE_FATAL'],
     [at((url) => (url.search = '?sslmode=verify-full&sslrootcert=/no/such.pem')), 'CONFIG_INVALID'],
     [`mysql://root:${SECRET}@localhost/x`, 'CONFIG_INVALID'],
     [`postgres://root:${SECRET}@[bad/x`, 'CONFIG_INVALID'],
