@@ -1,5 +1,5 @@
 /**
- * What a command is: a name, its words, and a function from options to a result. The frame (main.ts)
+ * What a command is: a name, its words, and a function from options to a result. The frame (frame.ts)
  * does the rest: --json, --quiet, errors, exit codes, signals.
  */
 import type { Json } from '../lib/json.ts'
@@ -19,6 +19,8 @@ export type CommandSpec = {
   readonly options?: readonly OptionSpec[]
   /** Shown under the help; each works as it is written. */
   readonly examples: readonly string[]
+  /** What the first Ctrl-C waits for, in words: "after the current batch". */
+  readonly drains?: string
   /** Imports the implementation, so that a command loads only what it needs. */
   readonly load: () => Promise<CommandRun>
 }
@@ -27,7 +29,8 @@ export type CommandRun = (input: CommandInput, io: CommandIo) => Promise<Command
 
 export type CommandInput = {
   readonly args: readonly (string | readonly string[] | undefined)[]
-  readonly options: { readonly [name: string]: unknown }
+  /** Text of options with a value, true for flags. */
+  readonly options: { readonly [name: string]: string | boolean | undefined }
   readonly globals: Globals
 }
 
@@ -39,19 +42,25 @@ export type Globals = {
   readonly config: string
   /** Overrides the catalog of the manifest. */
   readonly catalog: string | undefined
-  readonly color: boolean
 }
+
+export type TerminalSize = { readonly columns: number; readonly rows: number }
+
+export type Overlay = { hide(): void; show(): void }
 
 export type CommandIo = {
   /** Human output; nothing when --json or --quiet. */
   print(text: string): void
-  /** Raw bytes to stdout, whatever the mode (query results). */
-  write(text: string): void
+  /** What was asked for, to stdout: silenced by --json (it is in the result), not by --quiet. */
+  data(text: string): void
   /** Progress, to stderr; nothing when --json or --quiet. */
   progress(text: string): void
+  /** Registers what is drawn on stderr, so that other lines go above it. */
+  overlay(shown: Overlay | undefined): void
   readonly logger: Logger
   readonly isTerminal: boolean
-  readonly columns: number
+  /** Of the terminal, now. */
+  readonly size: () => TerminalSize
   /** Fires at the first Ctrl-C or SIGTERM; the second one ends the process. */
   readonly stop: AbortSignal
   readonly redact: (text: string) => string
@@ -70,4 +79,6 @@ export type CommandOutput = {
   readonly text?: string
   /** The command wrote stdout itself (query output): the frame prints nothing more unless --json. */
   readonly written?: boolean
+  /** A signal ended the work before it was done: the exit code is that of the signal. */
+  readonly stopped?: boolean
 }

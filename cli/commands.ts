@@ -1,6 +1,8 @@
 /** The whole command tree, one row a command. Implementations load on use. */
 import type { CommandSpec } from './command.ts'
 
+const DRAINS = 'after the current batch'
+
 const full = {
   flags: '--full-refresh',
   summary: 'forget cursors and load everything anew beside the visible rows',
@@ -37,6 +39,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'hakiri run shop --full-refresh',
       'hakiri run shop --shard public.orders',
     ],
+    drains: DRAINS,
     load: async () => (await import('./commands/run.ts')).run,
   },
   {
@@ -47,6 +50,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--to <value>', summary: 'last cursor value, not included' },
     ],
     examples: ['hakiri backfill shop --from 2026-01-01 --to 2026-02-01'],
+    drains: DRAINS,
     load: async () => (await import('./commands/backfill.ts')).backfill,
   },
   {
@@ -202,6 +206,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     usage: 'completion <shell>',
     summary: 'Print a completion script for bash, zsh or fish.',
     examples: ['source <(hakiri completion bash)'],
-    load: async () => (await import('./commands/completion.ts')).completion,
+    load: async () => (await import('./commands/completion.ts')).completionOf(COMMANDS),
   },
 ]

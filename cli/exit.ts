@@ -7,7 +7,9 @@ export function exitCodeOf(error: HakiriError): number {
   return CODES[error.code].exit
 }
 
-/** A process that a signal ended reports 128 plus its number. */
-export function signalExit(signal: 'SIGINT' | 'SIGTERM'): number {
+export type StopSignal = 'SIGINT' | 'SIGTERM'
+
+/** Work that a signal stopped, cleanly or at once, reports 128 plus the signal's number. */
+export function signalExit(signal: StopSignal): number {
   return 128 + (signal === 'SIGINT' ? 2 : 15)
 }

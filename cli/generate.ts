@@ -49,7 +49,7 @@ function errorsPage(): string {
     '| 2 | invalid input or configuration |',
     '| 3 | environment: unreachable, refused, no room |',
     '| 4 | `plan --check` found changes |',
-    '| 128+n | ended by signal n |',
+    '| 128+n | stopped by signal n before the work was done: after a clean drain, or at once the second time |',
     '',
   ].join('\n')
 }

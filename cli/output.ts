@@ -1,5 +1,6 @@
 /** One shape for everything a command says: the JSON envelope, errors for people, aligned tables. */
 import type { HakiriError } from '../lib/error.ts'
+import type { Json } from '../lib/json.ts'
 import type { CommandOutput } from './command.ts'
 
 /** The single object of --json: {command, ok, summary, result, error}. */
@@ -59,4 +60,10 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
   return [line(header), line(widths.map((width) => '─'.repeat(width))), ...text.map(line)].join(
     '\n',
   )
+}
+
+/** A value as a table shows it: nested ones as JSON. */
+export function toCell(value: Json): string | number | null {
+  if (value === null || typeof value === 'number') return value
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }

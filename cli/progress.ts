@@ -4,6 +4,7 @@
  */
 import { formatBytes, formatDuration } from '../lib/units.ts'
 import type { ProgressEvent } from '../worker/deps.ts'
+import type { Overlay, TerminalSize } from './command.ts'
 
 const SHARDS_SHOWN_MAX = 10
 const REDRAW_MS = 200
@@ -11,7 +12,7 @@ const LINE_EVERY_MS = 10_000
 
 type ShardView = { state: string; rows: number; detail: string | undefined }
 
-export type ProgressView = {
+type ProgressView = {
   readonly startedAt: number
   readonly runs: ReadonlyMap<string, { readonly shards: number }>
   readonly rowsEstimate: number | undefined
@@ -28,40 +29,67 @@ export type Progress = Disposable & { observe(event: ProgressEvent): void }
 
 export type ProgressOptions = {
   readonly isTerminal: boolean
-  readonly columns: number
+  readonly size: () => TerminalSize
   readonly write: (text: string) => void
+  /** Told what is drawn, so that other lines go above it; undefined when nothing is drawn any more. */
+  readonly overlay: (shown: Overlay | undefined) => void
   readonly now: () => number
   readonly memoryBytes: () => number
+  /** Calls back every so many milliseconds until the returned function is called. */
+  readonly every: (ms: number, call: () => void) => () => void
 }
 
 /** Draws until disposed; the last drawing is wiped so that the summary can follow. */
 export function createProgress(options: ProgressOptions): Progress {
   const view = emptyView(options.now())
-  let drawnLines = 0
-  let lastLineAt = options.now()
-
-  function draw(): void {
-    if (view.shardsTotal === 0) return
-    if (options.isTerminal) {
-      const lines = renderLines(view, options.now(), options.memoryBytes()).map((line) =>
-        line.slice(0, options.columns - 1),
-      )
-      options.write(wipe(drawnLines) + lines.map((line) => `${line}\n`).join(''))
-      drawnLines = lines.length
-    } else if (options.now() - lastLineAt >= LINE_EVERY_MS) {
-      lastLineAt = options.now()
-      options.write(`${renderTotals(view, options.now(), options.memoryBytes())}\n`)
-    }
-  }
-
-  const timer = setInterval(draw, REDRAW_MS)
-  timer.unref()
+  const display = options.isTerminal ? redrawn(view, options) : lineByLine(view, options)
+  const stop = options.every(REDRAW_MS, () => {
+    if (view.shardsTotal > 0) display.draw()
+  })
   return {
     observe: (event) => applyEvent(view, event),
     [Symbol.dispose]() {
-      clearInterval(timer)
-      if (options.isTerminal) options.write(wipe(drawnLines))
+      stop()
+      display.end()
     },
+  }
+}
+
+type Display = { draw(): void; end(): void }
+
+/** A block that replaces itself. */
+function redrawn(view: ProgressView, options: ProgressOptions): Display {
+  let drawn: readonly string[] = []
+  const hide = (): void => options.write(wipe(drawn.length))
+  const show = (): void => options.write(drawn.map((line) => `${line}\n`).join(''))
+  options.overlay({ hide, show })
+  return {
+    draw() {
+      const { columns, rows } = options.size()
+      const lines = renderLines(view, options.now(), options.memoryBytes())
+        .slice(0, Math.max(1, rows - 1))
+        .map((line) => line.slice(0, Math.max(1, columns - 1)))
+      const before = wipe(drawn.length)
+      drawn = lines
+      options.write(before + drawn.map((line) => `${line}\n`).join(''))
+    },
+    end() {
+      hide()
+      options.overlay(undefined)
+    },
+  }
+}
+
+/** For logs: the totals, seldom. */
+function lineByLine(view: ProgressView, options: ProgressOptions): Display {
+  let lastLineAt = options.now()
+  return {
+    draw() {
+      if (options.now() - lastLineAt < LINE_EVERY_MS) return
+      lastLineAt = options.now()
+      options.write(`${renderTotals(view, options.now(), options.memoryBytes())}\n`)
+    },
+    end: () => undefined,
   }
 }
 
@@ -70,7 +98,7 @@ type MutableView = { -readonly [K in keyof ProgressView]: ProgressView[K] } & {
   shards: Map<string, ShardView>
 }
 
-export function emptyView(startedAt: number): MutableView {
+function emptyView(startedAt: number): MutableView {
   return {
     startedAt,
     runs: new Map(),
@@ -141,11 +169,7 @@ function renderTotals(view: ProgressView, now: number, memoryBytes: number): str
 }
 
 /** Totals, then what needs eyes: failing shards first, then the ones at work. */
-export function renderLines(
-  view: ProgressView,
-  now: number,
-  memoryBytes: number,
-): readonly string[] {
+function renderLines(view: ProgressView, now: number, memoryBytes: number): readonly string[] {
   const rank = (shard: ShardView): number =>
     ['failed', 'fenced', 'backoff', 'flushing', 'reading', 'acquiring'].indexOf(shard.state)
   const shown = [...view.shards]

@@ -11,6 +11,7 @@ import type { Credentials, Destination, Manifest, Pipeline } from '../manifest/m
 import type { Problem } from '../manifest/problem.ts'
 import { createResolver, type Resolver } from '../manifest/secrets.ts'
 import type { Encoder } from '../sink/encoder/encoder.ts'
+import type { StoreConfig } from '../sink/store/open.ts'
 import type { ObjectStore } from '../sink/store/store.ts'
 import type { ConnectorHost } from '../worker/deps.ts'
 import type { CommandIo, Globals } from './command.ts'
@@ -40,7 +41,6 @@ export async function openProject(globals: Globals, io: CommandIo): Promise<Proj
   if (!loaded.ok) {
     const [first] = loaded.problems
     if (!first) throw new HakiriError('CONFIG_INVALID', 'the configuration is not valid')
-    const more = loaded.problems.length - 1
     throw firstProblem(first, loaded.problems.length)
   }
   return projectOf(loaded.manifest, globals, io)
@@ -62,7 +62,7 @@ function firstProblem(first: Problem, count: number): HakiriError {
 
 function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project {
   const resolver = createResolver({ env: process.env, baseFolder: manifest.baseFolder })
-  io.addRedaction(resolver.redact)
+  io.addRedaction((text) => resolver.redact(text))
   const stateFolder = join(manifest.baseFolder, '.hakiri')
   const deps = { clock: systemClock, random: systemRandom, logger: io.logger }
   const project: Project = {
@@ -124,8 +124,6 @@ function selectPipelines(manifest: Manifest, names: readonly string[]): readonly
 export function workerName(): string {
   return `${hostname()}:${process.pid}`
 }
-
-type StoreConfig = Parameters<Awaited<typeof import('../sink/store/open.ts')>['openStore']>[0]
 
 async function storeConfig(
   destination: Destination,

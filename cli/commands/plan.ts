@@ -87,7 +87,7 @@ function planText(plan: RunPlan, changes: readonly string[]): string {
       .map(({ shard, known }) => [
         shard.id,
         shard.rowsEstimate ?? '?',
-        known?.cursor == null ? 'the start' : JSON.stringify(known.cursor),
+        (known?.cursor ?? null) === null ? 'the start' : JSON.stringify(known?.cursor),
       ]),
   )
   const more = plan.shards.length > 20 ? `\n… and ${plan.shards.length - 20} more shards` : ''

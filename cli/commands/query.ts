@@ -1,23 +1,24 @@
 /** `hakiri query`: SQL over all tables; a prompt when no SQL is given. */
 import { rename, rm, mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, extname, join, resolve } from 'node:path'
 import { createReadStream } from 'node:fs'
 import { pipeline as pipeStreams } from 'node:stream/promises'
 import { HakiriError } from '../../lib/error.ts'
-import type { Json } from '../../lib/json.ts'
 import type { Engine, ExportFormat } from '../../sink/query/engine.ts'
 import { openQuery } from '../../sink/query/open.ts'
 import type { AsOf } from '../../sink/query/read-log.ts'
 import type { ObjectStore } from '../../sink/store/store.ts'
 import { wholeNumber } from '../arguments.ts'
 import type { CommandInput, CommandIo, CommandOutput, CommandRun } from '../command.ts'
-import { formatTable } from '../output.ts'
+import { formatTable, toCell } from '../output.ts'
 import { openProject, type Project } from '../project.ts'
 
 const QUERY_MEMORY_BYTES = 1e9
 const JSON_ROWS_MAX = 100_000
 const FORMATS = ['table', 'json', 'csv', 'parquet'] as const
+
+type Format = (typeof FORMATS)[number]
 
 export const query: CommandRun = async (input, io) => {
   const sql = input.args[0] as string | undefined
@@ -77,21 +78,21 @@ async function openSession(
 async function answer(
   engine: Engine,
   sql: string,
-  format: (typeof FORMATS)[number],
+  format: Format,
   scratch: string,
   { options, globals }: CommandInput,
   io: CommandIo,
 ): Promise<CommandOutput> {
   const output = options['output'] as string | undefined
-  if (format !== 'table' || output !== undefined) {
-    if (!globals.json)
-      return exportAnswer(engine, sql, format === 'table' ? 'csv' : format, output, scratch, io)
-  }
+  if (output !== undefined || (format !== 'table' && !globals.json))
+    return exportAnswer(engine, sql, exportFormat(format, output), output, scratch, io)
   const limit = globals.json
     ? JSON_ROWS_MAX
     : wholeNumber(String(options['limit'] ?? '100'), '--limit')
   const found = await engine.ask(sql, limit, io.stop)
   const names = found.columns.map((column) => column.name)
+  const rows = found.rows.map((row) => row.map(toCell))
+  io.data(`${formatTable(names, rows)}\n`)
   return {
     result: {
       columns: found.columns.map((column) => ({ ...column })),
@@ -99,10 +100,6 @@ async function answer(
       truncated: found.truncated,
     },
     summary: `${found.rows.length} row(s)${found.truncated ? ' shown, there are more: --limit or --format csv' : ''}`,
-    text: formatTable(
-      names,
-      found.rows.map((row) => row.map(cell)),
-    ),
   }
 }
 
@@ -123,13 +120,30 @@ async function exportAnswer(
   const path = join(scratch, `answer.${format}`)
   const rows = await engine.write(sql, path, format, io.stop)
   if (output === undefined) {
-    await pipeStreams(createReadStream(path), process.stdout, { end: false })
+    await copyToStdout(path)
     return { result: null, summary: '', written: true }
   }
   const target = resolve(output)
   await mkdir(dirname(target), { recursive: true })
   await moveFile(path, target)
   return { result: { file: target, rows }, summary: `✓ ${rows} row(s) in ${target}` }
+}
+
+/** When stdout itself fails (`| head`, a full disk), the frame knows what that means. */
+async function copyToStdout(path: string): Promise<void> {
+  try {
+    await pipeStreams(createReadStream(path), process.stdout, { end: false })
+  } catch (error) {
+    const { syscall } = error as NodeJS.ErrnoException
+    if (syscall !== 'write') throw error
+  }
+}
+
+/** Without a word about it, the ending of the file says what to write. */
+function exportFormat(format: Format, output: string | undefined): ExportFormat {
+  if (format !== 'table') return format
+  const ending = extname(output ?? '').slice(1)
+  return ending === 'json' || ending === 'parquet' ? ending : 'csv'
 }
 
 async function moveFile(from: string, to: string): Promise<void> {
@@ -142,12 +156,7 @@ async function moveFile(from: string, to: string): Promise<void> {
   }
 }
 
-export function cell(value: Json): string | number | null {
-  if (value === null || typeof value === 'number') return value
-  return typeof value === 'string' ? value : JSON.stringify(value)
-}
-
-function formatOf(text: string): (typeof FORMATS)[number] {
+function formatOf(text: string): Format {
   const found = FORMATS.find((format) => format === text)
   if (found) return found
   throw new HakiriError('USAGE', `no format ${text}`, {

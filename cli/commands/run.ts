@@ -14,6 +14,7 @@ import type { RunRequest } from '../../worker/prepare.ts'
 import { runPipeline, type RunSummary } from '../../worker/run-pipeline.ts'
 import type { CommandIo, CommandOutput, CommandRun } from '../command.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
+import { clientMemory } from '../memory.ts'
 import { formatTable } from '../output.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { openProject, type Project } from '../project.ts'
@@ -46,7 +47,7 @@ export async function runAndReport(
   await using catalog = await project.openCatalog()
   const scratchFolder = await project.scratchFolder()
   const summaries: RunSummary[] = []
-  const failures: HakiriError[] = []
+  const failures: Failure[] = []
   try {
     for (const pipeline of pipelines) {
       if (io.stop.aborted) break
@@ -54,14 +55,13 @@ export async function runAndReport(
         summaries.push(await runOne(project, pipeline, request, catalog, scratchFolder, io))
       } catch (error) {
         if (!(error instanceof HakiriError) || pipelines.length === 1) throw error
-        io.logger.log('error', `${pipeline.name}: ${error.message}`, { code: error.code })
-        failures.push(error)
+        failures.push({ pipeline: pipeline.name, error })
       }
     }
   } finally {
     await rm(scratchFolder, { recursive: true, force: true })
   }
-  return report(summaries, failures, io)
+  return report(summaries, failures, pipelines, io)
 }
 
 async function runOne(
@@ -99,46 +99,66 @@ async function runOne(
 function startProgress(io: CommandIo): Progress {
   return createProgress({
     isTerminal: io.isTerminal,
-    columns: io.columns,
+    size: io.size,
     write: (text) => io.progress(text),
+    overlay: (shown) => io.overlay(shown),
     now: () => systemClock.monotonic(),
-    memoryBytes: () => process.memoryUsage.rss(),
+    memoryBytes: clientMemory,
+    every(ms, call) {
+      const timer = setInterval(call, ms).unref()
+      return () => clearInterval(timer)
+    },
   })
 }
 
+/** A pipeline whose run could not start. */
+type Failure = { readonly pipeline: string; readonly error: HakiriError }
+
 function report(
   summaries: readonly RunSummary[],
-  failures: readonly HakiriError[],
+  failures: readonly Failure[],
+  pipelines: readonly Pipeline[],
   io: CommandIo,
 ): CommandOutput {
   const failed = summaries.flatMap((summary) => summary.shards).filter((shard) => shard.error)
   const rows = summaries.reduce((sum, summary) => sum + summary.counters.rowsRead, 0)
-  const cancelled = io.stop.aborted
+  const bad = failed.length + failures.length
+  const lastRun = summaries.findLast((summary) => summary.shards.some((shard) => shard.error))
+  const stopped =
+    summaries.some((summary) => summary.status === 'cancelled') ||
+    (io.stop.aborted && summaries.length + failures.length < pipelines.length)
   const words = [
     `${rows.toLocaleString('en')} rows`,
-    ...(failed.length + failures.length > 0
-      ? [
-          `${failed.length + failures.length} failed: see \`hakiri runs show ${summaries.at(-1)?.runId ?? ''}\``,
-        ]
+    ...(bad > 0
+      ? [`${bad} failed: see \`hakiri runs ${lastRun ? `show ${lastRun.runId}` : ''}\``]
       : []),
-    cancelled ? 'stopped early: `hakiri run` carries on' : 'next: `hakiri query`',
+    stopped ? 'stopped early; `hakiri run` carries on from here' : nextCommand(summaries),
   ]
   return {
-    result: summaries.map(summaryJson),
+    result: [...summaries.map(summaryJson), ...failures.map(failureJson)],
     summary: words.join(' · '),
     exitCode: exitOf(summaries, failures),
-    text: summaryText(summaries),
+    stopped,
+    text: summaryText(summaries, failures),
   }
 }
 
+/** A query over the first table that has something, in words that can be pasted. */
+function nextCommand(summaries: readonly RunSummary[]): string {
+  const table = summaries
+    .flatMap((summary) => summary.tables)
+    .find((each) => each.version !== undefined)
+  return table ? `next: hakiri query "from ${table.table} limit 10"` : 'next: hakiri status'
+}
+
 /** A run of failed shards is a runtime failure, unless everything failed for one reason outside. */
-function exitOf(summaries: readonly RunSummary[], failures: readonly HakiriError[]): number {
+function exitOf(summaries: readonly RunSummary[], failures: readonly Failure[]): number {
   const bad = summaries.filter(
     (summary) => summary.status === 'failed' || summary.status === 'partial',
   )
   if (bad.length + failures.length === 0) return EXIT.done
   const errors = [
-    ...failures,
+    ...failures.map((failure) => failure.error),
     ...bad.flatMap((summary) =>
       summary.shards.flatMap((shard) => (shard.error ? [shard.error] : [])),
     ),
@@ -177,7 +197,23 @@ function summaryJson(summary: RunSummary): Json {
   }
 }
 
-function summaryText(summaries: readonly RunSummary[]): string {
+function failureJson({ pipeline, error }: Failure): Json {
+  return {
+    run: null,
+    pipeline,
+    status: 'failed',
+    failures: [
+      {
+        shard: null,
+        code: error.code,
+        message: error.message,
+        suggestion: error.suggestion ?? null,
+      },
+    ],
+  }
+}
+
+function summaryText(summaries: readonly RunSummary[], failures: readonly Failure[]): string {
   const header = [
     'pipeline',
     'status',
@@ -206,12 +242,16 @@ function summaryText(summaries: readonly RunSummary[]): string {
       table.newColumns.map((change) => `+ ${table.table}: ${change}`),
     ),
     ...summary.shards.flatMap((shard) =>
-      shard.error
-        ? [
-            `✗ ${summary.pipeline}/${shard.shard}: ${shard.error.code}: ${shard.error.message}${shard.error.suggestion ? `\n  → ${shard.error.suggestion}` : ''}`,
-          ]
-        : [],
+      shard.error ? [failureText(`${summary.pipeline}/${shard.shard}`, shard.error)] : [],
     ),
   ])
-  return [formatTable(header, rows), ...notes].join('\n')
+  return [
+    formatTable(header, rows),
+    ...notes,
+    ...failures.map(({ pipeline, error }) => failureText(pipeline, error)),
+  ].join('\n')
+}
+
+function failureText(where: string, { code, message, suggestion }: HakiriError): string {
+  return `✗ ${where}: ${code}: ${message}${suggestion ? `\n  → ${suggestion}` : ''}`
 }

@@ -15,6 +15,8 @@ export const runs: CommandRun = async ({ args, options, globals }, io) => {
   const pipeline = args[0] as string | undefined
   const limit = wholeNumber(String(options['limit'] ?? '20'), '--limit')
   const found = await catalog.runs({ ...(pipeline === undefined ? {} : { pipeline }), limit })
+  // A pipeline that has left the configuration may still have runs; any other name is a slip.
+  if (pipeline !== undefined && found.length === 0) project.pipelines([pipeline])
   return {
     result: found.map(runJson),
     summary:

@@ -14,6 +14,8 @@ export const stateGet: CommandRun = async ({ args, globals }, io) => {
     (row) => shard === undefined || row.shard === shard,
   )
   if (shard !== undefined && rows.length === 0) throw unknownShard(String(pipeline), shard)
+  // A pipeline that has left the configuration may still have state; any other name is a slip.
+  if (pipeline !== undefined && rows.length === 0) project.pipelines([pipeline])
   return {
     result: rows.map((row) => ({ ...row })),
     summary: `${rows.length} shard(s)`,
