@@ -1,5 +1,10 @@
 /** DuckDB for questions: views over live files, locked to the folders that hold them. Loaded on use. */
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
+import {
+  DuckDBInstance,
+  StatementType,
+  type DuckDBConnection,
+  type DuckDBResult,
+} from '@duckdb/node-api'
 import { toHakiriError, HakiriError } from '../../lib/error.ts'
 import type { Json } from '../../lib/json.ts'
 import { viewStatements, type TableView } from './views.ts'
@@ -73,8 +78,41 @@ function engineOn(instance: DuckDBInstance, connection: DuckDBConnection): Engin
   }
 }
 
+const WRITERS = new Set([
+  StatementType.COPY,
+  StatementType.COPY_DATABASE,
+  StatementType.EXPORT,
+  StatementType.ATTACH,
+  StatementType.LOAD,
+])
+/** These may hold another statement inside, which only their text shows. */
+const WRAPPERS = new Set([StatementType.EXPLAIN, StatementType.PREPARE])
+
+/**
+ * Folders that are open for reading are open for writing too, so statements that write files are
+ * refused: a question must never change a table (S1).
+ */
+function refuseWriter(type: StatementType, sql: string): void {
+  const hidden = WRAPPERS.has(type) && /\b(copy|export|attach)\b/i.test(sql)
+  if (!WRITERS.has(type) && !hidden) return
+  throw new HakiriError('QUERY_INVALID', 'a query only reads: COPY, EXPORT and ATTACH write', {
+    suggestion: 'Write an answer to a file with --format and --output.',
+  })
+}
+
+/** Runs every statement of the text in turn; the answer is the last one's. */
+async function runStatements(connection: DuckDBConnection, sql: string): Promise<DuckDBResult> {
+  const statements = await connection.extractStatements(sql)
+  for (let at = 0; ; at++) {
+    const prepared = await statements.prepare(at)
+    refuseWriter(prepared.statementType, sql)
+    if (at === statements.count - 1) return prepared.stream()
+    await prepared.run()
+  }
+}
+
 async function ask(connection: DuckDBConnection, sql: string, rowsMax: number): Promise<Answer> {
-  const result = await connection.stream(sql)
+  const result = await runStatements(connection, sql)
   const names = result.deduplicatedColumnNames()
   const columns = names.map((name, index) => ({ name, type: String(result.columnType(index)) }))
   const rows: Json[][] = []
@@ -99,6 +137,10 @@ async function write(
   path: string,
   format: ExportFormat,
 ): Promise<number> {
+  // As a statement of its own first: it must not end the COPY around it and begin another.
+  const { count } = await connection.extractStatements(sql)
+  if (count !== 1)
+    throw new HakiriError('QUERY_INVALID', `one statement can be written, not ${count}`)
   const bare = sql.trim().replace(/;+$/, '')
   const reader = await connection.runAndReadAll(
     `COPY (${bare}\n) TO '${path.replaceAll("'", "''")}' (${COPY_OPTIONS[format]})`,
@@ -118,7 +160,7 @@ async function interruptible<T>(
   } catch (error) {
     if (signal.aborted)
       throw new HakiriError('CANCELLED', 'the query was stopped', { cause: error })
-    throw sqlError(error)
+    throw error instanceof HakiriError ? error : sqlError(error)
   } finally {
     signal.removeEventListener('abort', interrupt)
   }
