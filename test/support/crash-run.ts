@@ -100,11 +100,12 @@ function crashingEncoder(encoder: Encoder, reach: Reach): Encoder {
 function quietIo(): CommandIo {
   return {
     print: () => undefined,
-    write: () => undefined,
+    data: () => undefined,
     progress: () => undefined,
+    overlay: () => undefined,
     logger: silentLogger,
     isTerminal: false,
-    columns: 80,
+    size: () => ({ columns: 80, rows: 24 }),
     stop: new AbortController().signal,
     redact: (text) => text,
     addRedaction: () => undefined,
