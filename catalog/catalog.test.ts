@@ -36,7 +36,8 @@ catalogSuite(test, 'sqlite', async (t) => {
   }
 })
 
-catalogSuite(test, 'postgres', async (): Promise<Place> => {
+// One after the other: together they would want more connections than a server allows.
+catalogSuite(test.serial, 'postgres', async (): Promise<Place> => {
   const schema = `Catalog ${randomBytes(6).toString('hex')}`
   return {
     open: (deps) => openPostgresCatalog(databaseUrl, deps, { schema, connectionsMax: 3 }),

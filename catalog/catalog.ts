@@ -163,6 +163,8 @@ export type LiveFile = DataFile & {
   readonly generation: number
   /** Log version that added it. */
   readonly version: number
+  /** Time of that version. */
+  readonly addedAt?: number
   readonly pipeline: string
   readonly shard: string
 }
@@ -339,7 +341,7 @@ export type Catalog = AsyncDisposable & {
 /** What `catalog rebuild --from-bucket` learns from one table's log. */
 export type RestoredTable = {
   readonly table: Omit<TableRow, 'staging' | 'publishEpoch'>
-  readonly shards: readonly Omit<ShardRow, 'epoch' | 'paused'>[]
+  readonly shards: readonly (Omit<ShardRow, 'epoch' | 'paused'> & Pick<NewShard, 'upkeep'>)[]
   readonly epochs: { readonly [pipelineAndShard: string]: number }
   readonly live: readonly LiveFile[]
   readonly removed: readonly RemovedFile[]

@@ -12,8 +12,10 @@ export function fileMethods(engine: Engine): FileMethods {
     liveFiles: (table) =>
       engine.read(async (sql) => {
         const rows = await sql.rows(
-          `select * from table_file where table_name = ? and version is not null
-             and removed_at is null order by version, commit_id, ordinal, path`,
+          `select f.*, l.created_at as added_at from table_file as f
+           left join table_log as l on l.table_name = f.table_name and l.version = f.version
+           where f.table_name = ? and f.version is not null and f.removed_at is null
+           order by f.version, f.commit_id, f.ordinal, f.path`,
           table,
         )
         return rows.map(toLiveFile)
@@ -58,12 +60,14 @@ export function toDataFile(row: Row): DataFile {
 }
 
 export function toLiveFile(row: Row): LiveFile {
+  const addedAt = row['added_at']
   return {
     ...toDataFile(row),
     generation: numberOf(row, 'generation'),
     version: numberOf(row, 'version'),
     pipeline: textOf(row, 'pipeline'),
     shard: textOf(row, 'shard'),
+    ...(typeof addedAt === 'number' ? { addedAt } : {}),
   }
 }
 

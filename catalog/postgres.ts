@@ -159,6 +159,14 @@ function postgresSql(client: pg.PoolClient): Sql {
   return {
     rows: async (text, ...values) => (await query(text, values)).rows,
     run: async (text, ...values) => (await query(text, values)).rowCount ?? 0,
+    continueIds: async (table, id) => {
+      const sequence = `pg_get_serial_sequence(?, 'id')`
+      await query(`select setval(${sequence}, greatest(nextval(${sequence}), cast(? as bigint)))`, [
+        table,
+        table,
+        id,
+      ])
+    },
     lock: (strength, of) => `for ${strength}${of === undefined ? '' : ` of ${of}`}`,
   }
 }

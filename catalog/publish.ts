@@ -113,6 +113,7 @@ async function prepare(sql: Sql, deps: CatalogDeps, request: Request): Promise<P
     version,
     now,
     pending,
+    removing: await readRemoving(sql, request.table, version),
     schemaChanged: row['published_revision'] !== row['schema_revision'],
     replaced: switching ? await readReplaced(sql, row) : [],
   })
@@ -199,7 +200,9 @@ async function readClaimed(
   version: number,
 ): Promise<readonly PendingCommit[]> {
   const commits = await sql.rows(
-    'select * from table_commit where table_name = ? and version = ? order by id',
+    `select c.*, s.spec from table_commit as c
+     left join shard as s on s.pipeline = c.pipeline and s.shard = c.shard
+     where c.table_name = ? and c.version = ? order by c.id`,
     table,
     version,
   )
@@ -237,10 +240,25 @@ function toPending(row: Row, adds: readonly DataFile[], removes: readonly string
     generation: numberOf(row, 'generation'),
     cursor: jsonOf(row, 'cursor'),
     done: booleanOf(row, 'done'),
+    spec: jsonOf(row, 'spec'),
     dataChange: booleanOf(row, 'data_change'),
     adds,
     removes,
   }
+}
+
+/** The live files that the claimed commits take away. */
+async function readRemoving(
+  sql: Sql,
+  table: string,
+  version: number,
+): Promise<NonNullable<FoldInput['removing']>> {
+  const rows = await sql.rows(
+    `select * from table_file where removed_by in ${CLAIMED} and version is not null order by path`,
+    table,
+    version,
+  )
+  return rows.map(toLiveFile)
 }
 
 const OLDER_LIVE =

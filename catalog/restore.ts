@@ -25,6 +25,7 @@ async function restore(sql: Sql, deps: CatalogDeps, restored: RestoredTable): Pr
   await restoreTableRow(sql, deps, restored)
   await restoreShards(sql, restored)
   await restoreFiles(sql, restored)
+  await sql.continueIds('run', restored.lastRunId ?? 0)
   await insertRows(
     sql,
     'table_log',
@@ -85,7 +86,18 @@ async function restoreShards(sql: Sql, { table, shards, epochs }: RestoredTable)
   await insertRows(
     sql,
     'shard',
-    ['pipeline', 'shard', 'table_name', 'spec', 'cursor', 'seq', 'epoch', 'generation', 'done'],
+    [
+      'pipeline',
+      'shard',
+      'table_name',
+      'spec',
+      'cursor',
+      'seq',
+      'epoch',
+      'generation',
+      'done',
+      'upkeep',
+    ],
     shards
       .filter((shard) => shard.table === table.name)
       .map((shard) => [
@@ -98,6 +110,7 @@ async function restoreShards(sql: Sql, { table, shards, epochs }: RestoredTable)
         (epochs[`${shard.pipeline}/${shard.shard}`] ?? 0) + RESTORED_EPOCH_JUMP,
         shard.generation,
         shard.done,
+        shard.upkeep ?? false,
       ]),
   )
   await insertRows(

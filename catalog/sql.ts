@@ -21,6 +21,8 @@ export type Sql = {
   run(text: string, ...values: readonly Value[]): Promise<number>
   /** A locking clause for a select; empty where a writer is alone anyway. */
   lock(strength: RowLock, of?: string): string
+  /** From here on, ids that the engine gives to rows of this table are larger than `id`. */
+  continueIds(table: string, id: number): Promise<void>
 }
 
 export type Engine = {

@@ -127,6 +127,12 @@ function sqliteSql(database: DatabaseSync): Sql {
     rows: async (text, ...values) => statement(text).all(...bind(values)) as readonly Row[],
     run: async (text, ...values) => Number(statement(text).run(...bind(values)).changes),
     lock: () => '',
+    continueIds: async (table, id) => {
+      const [name, value] = bind([table, id])
+      const update = 'update sqlite_sequence set seq = max(seq, ?) where name = ?'
+      if (statement(update).run(value!, name!).changes > 0) return
+      statement('insert into sqlite_sequence (name, seq) values (?, ?)').run(name!, value!)
+    },
   }
 }
 

@@ -1,8 +1,8 @@
 /** The executable specification of the catalog port: every adapter passes it, word for word. */
-import type { ExecutionContext, TestFn } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { commitTests } from './catalog/commits.ts'
 import { generationTests } from './catalog/generations.ts'
-import type { Place } from './catalog/kit.ts'
+import type { Declare, Place } from './catalog/kit.ts'
 import { modelTests } from './catalog/model.ts'
 import { openingTests } from './catalog/opening.ts'
 import { publishTests } from './catalog/publishing.ts'
@@ -14,7 +14,7 @@ export type { Place } from './catalog/kit.ts'
 
 /** Declares all tests for one adapter; `newPlace` gives each an empty place of its own. */
 export function catalogSuite(
-  test: TestFn,
+  test: Declare,
   name: string,
   newPlace: (t: ExecutionContext) => Promise<Place>,
 ): void {

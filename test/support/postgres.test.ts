@@ -42,6 +42,7 @@ embedded('settings reach the server and its data outlives a crash', async (t) =>
 embedded('stop ends the process and removes the folder, unless the folder was given', async (t) => {
   const own = await startPostgres()
   await own.stop()
+  await own.stop()
   t.false(existsSync(own.dataFolder ?? ''))
   await t.throwsAsync(connected(own.port))
 

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { access, chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -52,14 +52,19 @@ async function startEmbedded(options: PostgresOptions): Promise<Postgres> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'hakiri-postgres-')))
   const dataFolder = join(folder, 'data')
   const removed = options.folder === undefined ? folder : undefined
+  const watchdog = startWatchdog(removed)
+  const end = async (): Promise<void> => {
+    watchdog.end()
+    if (removed) await rm(removed, { recursive: true, force: true })
+  }
   try {
     await prepareFolder(folder, binaries.runAs)
     await initialise(binaries, dataFolder)
-    const { port, running } = await startOnFreePort(binaries, dataFolder, options, removed)
-    const restart = () => startServer(binaries, dataFolder, port, options, removed)
-    return embedded(dataFolder, port, running, restart, removed)
+    const start = (port: number) => startServer(binaries, dataFolder, port, options, watchdog)
+    const { port, running } = await startOnFreePort(start)
+    return embedded(dataFolder, port, running, () => start(port), end)
   } catch (error) {
-    if (removed) await rm(removed, { recursive: true, force: true })
+    await end()
     throw error
   }
 }
@@ -69,7 +74,7 @@ function embedded(
   port: number,
   first: Running,
   start: () => Promise<Running>,
-  removed: string | undefined,
+  end: () => Promise<void>,
 ): Postgres {
   let running: Running | undefined = first
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
@@ -82,7 +87,7 @@ function embedded(
   }
   const stop = async (): Promise<void> => {
     await down()
-    if (removed) await rm(removed, { recursive: true, force: true })
+    await end()
   }
   return {
     url,
@@ -180,15 +185,12 @@ type Running = { stop(mode: 'fast' | 'immediate'): Promise<void> }
 
 /** Postgres cannot listen on port 0; a port that was free a moment ago may be taken: try others. */
 async function startOnFreePort(
-  binaries: Binaries,
-  dataFolder: string,
-  options: PostgresOptions,
-  removed: string | undefined,
+  start: (port: number) => Promise<Running>,
 ): Promise<{ readonly port: number; readonly running: Running }> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     try {
-      return { port, running: await startServer(binaries, dataFolder, port, options, removed) }
+      return { port, running: await start(port) }
     } catch (error) {
       const taken = String(error).includes('could not create any TCP/IP sockets')
       if (!taken || attempt === START_ATTEMPTS_MAX) throw error
@@ -211,7 +213,7 @@ async function startServer(
   dataFolder: string,
   port: number,
   options: PostgresOptions,
-  removed: string | undefined,
+  watchdog: Watchdog,
 ): Promise<Running> {
   const settings = {
     listen_addresses: '127.0.0.1',
@@ -228,9 +230,10 @@ async function startServer(
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   })
+  watchdog.watch(child.pid)
   await ready(child)
-  const watchdog = startWatchdog(child, removed)
   child.unref()
+  unref(child.stderr)
   return { stop: (mode) => stopServer(child, watchdog, mode) }
 }
 
@@ -246,34 +249,49 @@ function ready(child: ChildProcess): Promise<void> {
   })
 }
 
+type Watchdog = {
+  /** From now on this server is the one to end; undefined for none. */
+  watch(pid: number | undefined): void
+  end(): void
+}
+
 /**
  * Ends the server when our process is gone, even by SIGKILL: the pipe to its standard input closes.
  * It also removes the folder, since nobody else is left to do so.
  */
-function startWatchdog(server: ChildProcess, removed: string | undefined): ChildProcess {
+function startWatchdog(removed: string | undefined): Watchdog {
   const script = [
-    'cat >/dev/null; kill -QUIT "$1"',
-    'n=0; while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done',
-    'if [ -n "$2" ]; then rm -rf -- "$2"; fi',
+    'p=; while read -r line; do p=$line; done',
+    'if [ -n "$p" ]; then kill -QUIT "$p"; fi',
+    'n=0; while [ -n "$p" ] && kill -0 "$p" 2>/dev/null && [ $n -lt 100 ]; do',
+    '  sleep 0.1; n=$((n+1))',
+    'done',
+    'if [ -n "$1" ]; then rm -rf -- "$1"; fi',
   ].join('\n')
-  const watchdog = spawn('/bin/sh', ['-c', script, 'watchdog', String(server.pid), removed ?? ''], {
+  const shell = spawn('/bin/sh', ['-c', script, 'watchdog', removed ?? ''], {
     cwd: '/',
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })
-  watchdog.unref()
-  unref(watchdog.stdin)
-  unref(server.stderr)
-  return watchdog
+  shell.unref()
+  unref(shell.stdin)
+  // It may be gone before us, by somebody else's signal.
+  shell.stdin.on('error', () => undefined)
+  return {
+    watch: (pid) => shell.stdin.write(`${pid ?? ''}\n`),
+    end: () => {
+      shell.kill('SIGKILL')
+    },
+  }
 }
 
 async function stopServer(
   child: ChildProcess,
-  watchdog: ChildProcess,
+  watchdog: Watchdog,
   mode: 'fast' | 'immediate',
 ): Promise<void> {
-  // First, so that it cannot signal a process that has got the server's number later.
-  if (watchdog.pid !== undefined) process.kill(-watchdog.pid, 'SIGKILL')
+  // First, so that it cannot signal a process that gets the server's number later.
+  watchdog.watch(undefined)
   if (child.exitCode !== null || child.signalCode !== null) return
   child.ref()
   const gone = once(child, 'exit')
@@ -282,8 +300,8 @@ async function stopServer(
 }
 
 /** A stream of a child process is a socket, which the stream types do not say. */
-function unref(stream: object | null): void {
-  if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref()
+function unref(stream: unknown): void {
+  if (stream instanceof Socket) stream.unref()
 }
 
 /** Collects what a process prints, the newest characters only. */

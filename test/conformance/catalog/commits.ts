@@ -172,7 +172,9 @@ export function commitTests(suite: Suite): void {
     await publisher.publish()
     t.like(publisher.folds[0]?.pending[0], { dataChange: false, done: true, epoch: 1 })
     t.deepEqual(publisher.folds[0]?.pending[0]?.adds, [file])
-    t.deepEqual(await catalog.liveFiles('t'), [{ ...file, ...KEY, generation: 1, version: 0 }])
+    t.deepEqual(await catalog.liveFiles('t'), [
+      { ...file, ...KEY, generation: 1, version: 0, addedAt: 1_000 },
+    ])
   })
 
   test(`${name}: numbers that a double cannot hold exactly are refused, not rounded`, async (t) => {

@@ -1,5 +1,5 @@
 /** What every catalog test needs: a catalog of its own, a table with a shard, and a writer. */
-import type { ExecutionContext, TestFn } from 'ava'
+import type { ExecutionContext } from 'ava'
 import type {
   Catalog,
   CommitOutcome,
@@ -21,8 +21,11 @@ export type Place = {
   addMigration(id: number): Promise<void>
 }
 
+/** `test`, or `test.serial` where connections are scarce. */
+export type Declare = (title: string, run: (t: ExecutionContext) => Promise<void>) => void
+
 export type Suite = {
-  readonly test: TestFn
+  readonly test: Declare
   readonly name: string
   readonly newPlace: (t: ExecutionContext) => Promise<Place>
 }

@@ -6,6 +6,7 @@ import {
   depsOf,
   KEY,
   newPublisher,
+  newRun,
   newWorld,
   newWriter,
   pathsOf,
@@ -71,13 +72,15 @@ export function openingTests(suite: Suite): void {
     await catalog.restoreTable(restored)
     const { table } = restored
     t.like(await catalog.table('t'), { ...table, staging: null })
-    t.deepEqual(await catalog.liveFiles('t'), restored.live)
+    const live = restored.live.map((file) => ({ ...file, addedAt: 15 }))
+    t.deepEqual(await catalog.liveFiles('t'), live, 'with the time of the version in the log')
     t.deepEqual(await catalog.removedFiles('t', 0), restored.removed)
     t.deepEqual(await catalog.logEntries('t', 9), restored.log.toReversed())
     t.deepEqual(await catalog.unpublished('t'), [])
     t.deepEqual(await catalog.publishedTxns('t'), [{ ...KEY, seq: 8 }])
     t.like((await catalog.schemaRevisions('t'))[0], { revision: 2 })
     t.false(await catalog.hasPending('t'))
+    t.is(await newRun(catalog), 42, 'runs are numbered on: names of files hold the number')
 
     const row = await catalog.acquireShard(KEY, 3)
     t.like(row, { cursor: 'c', seq: 8, generation: 3 })
@@ -124,5 +127,6 @@ function restoredTable(): RestoredTable {
       { ...entry, version: 0, createdAt: 10 },
       { ...entry, version: 1, createdAt: 15 },
     ],
+    lastRunId: 41,
   }
 }

@@ -142,38 +142,34 @@ export function publishTests(suite: Suite): void {
 
   test(`${name}: every commit is in exactly one version while all write and publish`, async (t) => {
     const { catalog, another } = await newWorld(t, suite)
-    const shards = ['a', 'b', 'c', 'd', 'e', 'f']
+    const shards = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+    // Enough that commits become visible out of the order of their ids while a version is made.
+    const rounds = Array.from({ length: 80 }, (_, index) => index + 1)
     await declare(catalog, ...shards)
-    const connections = [catalog, await another()]
+    const connections = [catalog, await another(), await another()]
     const publisher = await newPublisher(await another())
     let writing = true
     const publishing = (async () => {
       while (writing || (await catalog.hasPending('t'))) {
-        await publisher.publish(5)
+        await publisher.publish()
         await nextTurn()
       }
     })()
     await Promise.all(
       shards.map(async (shard, index) => {
-        const writer = await newWriter(connections[index % 2]!, { shard })
-        for (let round = 0; round < 15; round++) await writer.commit({ adds: [`${shard}${round}`] })
+        const writer = await newWriter(connections[index % 3]!, { shard })
+        for (const round of rounds) await writer.commit({ adds: [`${shard}${round}`] })
       }),
     )
     writing = false
     await publishing
-    const expected = shards.flatMap((shard) => Array.from({ length: 15 }, (_, n) => `${shard}${n}`))
+    const expected = shards.flatMap((shard) => rounds.map((round) => `${shard}${round}`))
     t.deepEqual(publisher.folds.flatMap(addsOf).toSorted(), expected.toSorted())
     t.deepEqual(pathsOf(await catalog.liveFiles('t')), expected.toSorted())
     for (const shard of shards) {
-      const seqs = publisher.folds
-        .flatMap((fold) => fold.pending)
-        .filter((commit) => commit.shard === shard)
-        .map((commit) => commit.seq)
-      t.deepEqual(
-        seqs,
-        Array.from({ length: 15 }, (_, index) => index + 1),
-        'in order',
-      )
+      const commits = publisher.folds.flatMap((fold) => fold.pending)
+      const seqs = commits.filter((commit) => commit.shard === shard).map((commit) => commit.seq)
+      t.deepEqual(seqs, rounds, 'in order')
     }
   })
 
@@ -192,6 +188,10 @@ export function publishTests(suite: Suite): void {
     t.like(await publisher.publish(), { kind: 'prepared', more: false })
     t.deepEqual(publisher.folds.map(addsOf), [['a'], ['b'], ['ab', 'c']])
     t.deepEqual(publisher.folds[2]?.pending[0]?.removes, ['a', 'b'])
+    t.deepEqual(
+      publisher.folds.map((fold) => pathsOf(fold.removing ?? [])),
+      [[], [], ['a', 'b']],
+    )
     t.deepEqual(pathsOf(await catalog.liveFiles('t')), ['ab', 'c'])
   })
 

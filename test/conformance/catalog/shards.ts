@@ -46,6 +46,8 @@ export function shardTests(suite: Suite): void {
     t.like(newer, { generation: 2, cursor: null, done: false, seq: 1, epoch: 2 })
     const older = await catalog.acquireShard(KEY, 1)
     t.like(older, { generation: 2, cursor: null, done: false, seq: 1, epoch: 3 })
+    const backward = await newWriter(catalog, { generation: 1 })
+    t.deepEqual(await backward.commit({ adds: ['x'] }), { kind: 'fenced', epoch: 4, seq: 1 })
   })
 
   test(`${name}: a cursor set by hand fences the worker that holds the shard`, async (t) => {
@@ -95,6 +97,7 @@ export function shardTests(suite: Suite): void {
     t.true(await catalog.hasPending('t'), 'its commits stay')
 
     await catalog.ensureShards([{ ...KEY, table: 't', spec: 'new' }])
+    t.like((await catalog.shards())[1], { shard: 's', epoch: 2, seq: 1, generation: 0 })
     const row = await catalog.acquireShard(KEY, 1)
     t.like(row, { spec: 'new', cursor: null, seq: 1, done: false })
     t.true(row.epoch > writer.epoch)
