@@ -49,7 +49,7 @@ export function createCommitter(
   const key: ShardKey = { pipeline: job.pipeline.name, shard: job.shard.id }
   let seq = row.seq
   let cursor = row.cursor
-  let changes: TableChange[] = []
+  let changes: readonly TableChange[] = []
   let state: StateChange = {}
   let counters: Partial<Record<keyof Counters, number>> = {}
   let uploads = 0
@@ -122,8 +122,15 @@ export function createCommitter(
     if (encoded.files.length === 0) return
     const adds: DataFile[] = []
     for (const file of encoded.files) adds.push(await upload(folder, file, encoded.revision))
-    changes.push({ table, adds, removes: [], dataChange: true })
+    addFiles(table, adds)
     count('rowsWritten', encoded.rows)
+  }
+
+  /** Batches that wait for a cursor commit together: one change a table. */
+  function addFiles(table: string, adds: readonly DataFile[]): void {
+    const before = changes.find((change) => change.table === table)?.adds ?? []
+    const others = changes.filter((change) => change.table !== table)
+    changes = [...others, { table, adds: [...before, ...adds], removes: [], dataChange: true }]
   }
 
   async function addRejects(rejected: readonly RejectedRow[], outFolder: string): Promise<void> {
@@ -133,12 +140,7 @@ export function createCommitter(
     const file = await deps.encoder.encodeRejects(records, outFolder)
     const table = quarantineTable(job.table)
     const revision = (await deps.catalog.table(table))?.schemaRevision ?? 0
-    changes.push({
-      table,
-      adds: [await upload(tableFolder(table), file, revision)],
-      removes: [],
-      dataChange: true,
-    })
+    addFiles(table, [await upload(tableFolder(table), file, revision)])
     count('rowsQuarantined', rejected.length)
   }
 
@@ -163,6 +165,10 @@ export function createCommitter(
   }
 
   async function commit(done: boolean): Promise<void> {
+    const uploaded = changes
+    // Until the catalog has answered, nobody knows whether it counts these files: they may not be
+    // deleted. When it never answers, vacuum finds those that no commit names.
+    changes = []
     const outcome = await deps.catalog.commit({
       ...key,
       runId: job.runId,
@@ -171,11 +177,11 @@ export function createCommitter(
       generation: job.generation,
       cursor,
       done,
-      changes,
+      changes: uploaded,
       state: job.keepState ? state : {},
       counters,
     })
-    if (outcome.kind !== 'committed') throw await refused(outcome)
+    if (outcome.kind !== 'committed') throw await refused(outcome, uploaded)
     seq = outcome.seq
     rowsCommitted += counters.rowsRead ?? 0
     deps.onProgress({
@@ -185,7 +191,6 @@ export function createCommitter(
       bytes: counters.bytesWritten ?? 0,
       quarantined: counters.rowsQuarantined ?? 0,
     })
-    changes = []
     state = {}
     counters = {}
     batches = 0
@@ -194,8 +199,9 @@ export function createCommitter(
 
   async function refused(
     outcome: Exclude<CommitOutcome, { kind: 'committed' }>,
+    uploaded: readonly TableChange[],
   ): Promise<HakiriError> {
-    await drop()
+    await remove(uploaded)
     if (outcome.kind === 'conflict') {
       return new HakiriError(
         'FENCED',
@@ -218,13 +224,27 @@ export function createCommitter(
     )
   }
 
+  /** Work that is dropped was not done: of the counters only what the source saw remains. */
   async function drop(): Promise<void> {
-    const keys = changes.flatMap((change) =>
-      change.adds.map((file) => `${tableFolder(change.table)}/${file.path}`),
-    )
+    const { requests = 0, notModified = 0, retries = 0 } = counters
+    counters = { requests, notModified, retries }
+    const dropped = changes
     changes = []
-    // What cannot be deleted now is an orphan that vacuum finds later.
-    await deps.store.delete(keys).catch(() => undefined)
+    await remove(dropped)
+  }
+
+  /** Deletes uploads, but none that the catalog names: an answer that was lost may have been a yes. */
+  async function remove(uploaded: readonly TableChange[]): Promise<void> {
+    try {
+      for (const { table, adds } of uploaded) {
+        const paths = adds.map((file) => file.path)
+        const known = await deps.catalog.knownPaths(table, paths)
+        const unnamed = paths.filter((path) => !known.has(path))
+        await deps.store.delete(unnamed.map((path) => `${tableFolder(table)}/${path}`))
+      }
+    } catch (error) {
+      deps.logger.log('debug', `uploads are left to vacuum: ${String(error)}`, { ...key })
+    }
   }
 
   return {

@@ -13,7 +13,7 @@ import {
   planVacuum,
   type CompactionGroup,
 } from '../sink/plan/compact.ts'
-import { dataFilePath, tableFolder } from '../sink/plan/names.ts'
+import { dataFilePath, isDataPath, tableFolder } from '../sink/plan/names.ts'
 import type { WorkerDeps } from './deps.ts'
 import { publishTable } from './publisher.ts'
 import type { RunSummary } from './run-pipeline.ts'
@@ -168,7 +168,7 @@ export async function collectOrphans(
   const listed: { path: string; modifiedAt: number }[] = []
   for await (const object of deps.store.list(folder)) {
     const path = object.key.slice(folder.length)
-    if (!path.startsWith('_')) listed.push({ path, modifiedAt: object.modifiedAt })
+    if (isDataPath(path)) listed.push({ path, modifiedAt: object.modifiedAt })
   }
   const known = await deps.catalog.knownPaths(
     table.name,

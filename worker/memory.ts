@@ -10,7 +10,8 @@ export type MemoryPlan = {
 
 /** Two batches a shard: one fills while the other is encoded. */
 const BATCHES_PER_SHARD = 2
-const BATCH_BYTES_MIN = 256e3
+/** Smaller batches than this help nobody, whatever the budget. */
+export const BATCH_BYTES_MIN = 256e3
 const CHUNK_BYTES_MAX = 1e6
 
 /**

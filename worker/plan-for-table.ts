@@ -32,7 +32,8 @@ export async function planForTable(
     mode: table.mode,
     columns: table.columns,
     observed,
-    policy: job.pipeline.schema,
+    // Whether the table may be at all was decided when the run was planned.
+    policy: { ...job.pipeline.schema, tables: 'evolve' },
     types: { ...job.pipeline.types, ...job.pipeline.tables[job.shard.sourceTable]?.types },
     key: job.sourceKey,
     partitionBy: job.pipeline.partitionBy,

@@ -2,7 +2,14 @@
  * What a run of a pipeline is made of, decided before anything is read: tables, shards, generation and
  * read mode. `planRun` only looks (it is what `hakiri plan` prints); `applyRunPlan` registers.
  */
-import type { Catalog, NewShard, NewTable, ShardRow, TableRow } from '../catalog/catalog.ts'
+import type {
+  Catalog,
+  NewShard,
+  NewTable,
+  SchemaDecision,
+  ShardRow,
+  TableRow,
+} from '../catalog/catalog.ts'
 import type {
   Connector,
   ConnectorContext,
@@ -10,10 +17,11 @@ import type {
   SourceShard,
   SourceTable,
 } from '../connector/connector.ts'
-import { assert } from '../lib/assert.ts'
+import { assert, unreachable } from '../lib/assert.ts'
 import { HakiriError } from '../lib/error.ts'
 import type { Pipeline, Write } from '../manifest/manifest.ts'
 import { tableNames } from '../sink/plan/names.ts'
+import { tableVerdict } from '../sink/plan/schema-verdict.ts'
 
 export type RunRequest =
   | { readonly kind: 'run'; readonly fullRefresh: boolean; readonly shard: string | undefined }
@@ -47,6 +55,8 @@ export type RunPlan = {
   readonly shards: readonly ShardPlan[]
   /** Shards of the catalog that the source no longer has. */
   readonly gone: readonly ShardRow[]
+  /** Tables that wait for a decision before they may be added. */
+  readonly asked: readonly TablePlan[]
   readonly warnings: readonly string[]
 }
 
@@ -68,11 +78,15 @@ export async function planRun(
   )
   const known = await catalog.shards(pipeline.name)
   const tables: TablePlan[] = []
+  const asked: TablePlan[] = []
   const warnings: string[] = []
-  const firstRun = known.length === 0
+  const decisions = await catalog.decisions()
   for (const source of described) {
     const plan = await planTable(pipeline, request, source, targetOf(names, source.name), catalog)
-    if (admitTable(pipeline, plan, firstRun, warnings)) tables.push(plan)
+    const verdict = admission(pipeline, plan, known.length === 0, decisions)
+    if (verdict.kind === 'accept') tables.push(plan)
+    else warnings.push(leftOut(source.name, verdict.reason))
+    if (verdict.kind === 'ask') asked.push(plan)
   }
   const regular = known.filter((shard) => !shard.shard.includes(BACKFILL))
   const found = await connector.shards(context, regular.map(asSourceShard(names)))
@@ -93,6 +107,7 @@ export async function planRun(
     tables,
     shards: wanted,
     gone: regular.filter((row) => !ids.has(row.shard)),
+    asked,
     warnings,
   }
 }
@@ -114,27 +129,49 @@ function noSuchShard(pipeline: Pipeline, shard: string, shards: readonly ShardPl
   })
 }
 
-/** Policy for source tables that appear after the first run. */
-function admitTable(
+type Admission =
+  { readonly kind: 'accept' } | { readonly kind: 'leave-out' | 'ask'; readonly reason: string }
+
+/**
+ * Policy for source tables that appear after the first run; all that are there at the first one are
+ * wanted. A table that may not be added is not read at all.
+ */
+function admission(
   pipeline: Pipeline,
-  plan: TablePlan,
-  firstRun: boolean,
-  warnings: string[],
-): boolean {
-  if (plan.existing || firstRun) return true
-  const { tables } = pipeline.schema
-  if (tables === 'evolve') return true
-  if (tables === 'freeze') {
-    throw new HakiriError(
-      'SCHEMA_FROZEN',
-      `pipeline ${pipeline.name}: the source has a new table ${plan.source.name}`,
-      {
-        suggestion: `Exclude it in \`tables\`, or set schema = { tables = "evolve" }.`,
-      },
-    )
+  { existing, source, target }: TablePlan,
+  isFirstRun: boolean,
+  decisions: readonly SchemaDecision[],
+): Admission {
+  if (existing || isFirstRun) return { kind: 'accept' }
+  const own = decisions.filter((decision) => decision.table === target.name)
+  const policy = pipeline.schema.tables
+  const verdict = tableVerdict(target.name, policy, own)
+  switch (verdict.kind) {
+    case 'accept':
+      return { kind: 'accept' }
+    case 'freeze':
+      throw frozen(pipeline, source)
+    case 'discard':
+      return { kind: 'leave-out', reason: `schema.tables = "${policy}"` }
+    case 'reject':
+      return policy === 'ask' && own.every((decision) => decision.status !== 'denied')
+        ? { kind: 'ask', reason: 'a decision is pending: `hakiri schema`' }
+        : { kind: 'leave-out', reason: policy === 'ask' ? 'denied' : `schema.tables = "${policy}"` }
+    default:
+      return unreachable(verdict)
   }
-  warnings.push(`new source table ${plan.source.name} was left out (schema.tables = "${tables}")`)
-  return false
+}
+
+function leftOut(table: string, reason: string): string {
+  return `new source table ${table} was left out (${reason})`
+}
+
+function frozen(pipeline: Pipeline, source: SourceTable): HakiriError {
+  return new HakiriError(
+    'SCHEMA_FROZEN',
+    `pipeline ${pipeline.name}: the source has a new table ${source.name}`,
+    { suggestion: `Exclude it in \`tables\`, or set schema = { tables = "evolve" }.` },
+  )
 }
 
 async function planTable(
@@ -255,6 +292,10 @@ export async function applyRunPlan(
   catalog: Catalog,
 ): Promise<ReadonlyMap<string, TableRow>> {
   const rows = new Map<string, TableRow>()
+  for (const { target } of plan.asked) {
+    const change = { kind: 'add-table', table: target.name }
+    await catalog.requestDecision(target.name, plan.pipeline.name, change)
+  }
   for (const table of plan.tables) {
     const row = await catalog.ensureTable(table.target)
     rows.set(row.name, table.staged ? await catalog.beginGeneration(row.name) : row)

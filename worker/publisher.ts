@@ -100,6 +100,8 @@ async function writeCheckpoint(table: TableRow, version: number, deps: PublishDe
     table.name,
     deps.clock.now() - TOMBSTONE_MS,
   )
+  // Another publisher may have gone on meanwhile; then the files seen are not those of this version.
+  if ((await deps.catalog.table(table.name))?.nextVersion !== version + 1) return
   const lines = checkpointActions({
     catalogId: deps.catalog.id,
     table,

@@ -8,10 +8,7 @@ import type { SourceColumn } from '../lib/column.ts'
 import { HakiriError, operatingError } from '../lib/error.ts'
 import type { Committer } from './committer.ts'
 import type { ShardJob, WorkerDeps } from './deps.ts'
-import { createSpool, type Spool } from './spool.ts'
-
-/** A batch without a safe point is sealed at this many times its usual size. */
-const UNMARKED_BATCH_FACTOR = 2
+import { createSpool, type SealedBatch, type Spool } from './spool.ts'
 
 type From = Pick<OpenRequest, 'cursor' | 'state'>
 
@@ -45,20 +42,28 @@ export function createReading(
     if (writeFailure !== undefined) throw writeFailure
     const batch = await spool.seal()
     spool = newSpool()
+    openedAt = undefined
     writing = committer.write(batch, writes.signal).catch((error: unknown) => {
       writeFailure = operatingError(error, 'ENCODE_FAILED', job.table)
       source.abort(error)
     })
   }
 
+  /** When the first event came into the open batch. */
+  let openedAt: number | undefined
+  const msLeft = (): number =>
+    openedAt === undefined ? Infinity : openedAt + job.openMsMax - deps.clock.monotonic()
   const isFull = (): boolean =>
-    spool.bytes >= job.batchBytes * (spool.endsAtCursor ? 1 : UNMARKED_BATCH_FACTOR) ||
-    (spool.endsAtCursor && deps.clock.monotonic() - openedAt >= job.openMsMax)
-  let openedAt = deps.clock.monotonic()
+    spool.bytes >= job.batchBytes ||
+    (spool.endsAtCursor && (spool.bytes + spool.strideBytes > job.batchBytes || msLeft() <= 0))
+  /** A batch holds no more than its share of the memory, unless a single event does. */
+  const overflows = (event: SourceEvent): boolean =>
+    event.kind === 'rows' && spool.rows > 0 && spool.bytes + event.bytes.length > job.batchBytes
 
   async function take(event: SourceEvent): Promise<void> {
     if (event.kind === 'schema') columns = event.columns
-    if (spool.refuses(event, columns)) await seal()
+    if (spool.refuses(event, columns) || overflows(event)) await seal()
+    openedAt ??= deps.clock.monotonic()
     await spool.add(event, columns)
     if (event.kind === 'rows' || event.kind === 'parquet') {
       deps.onProgress({
@@ -68,10 +73,7 @@ export function createReading(
         bytes: event.bytes instanceof Uint8Array ? event.bytes.length : event.bytes,
       })
     }
-    if (event.kind === 'parquet' || isFull()) {
-      await seal()
-      openedAt = deps.clock.monotonic()
-    }
+    if (event.kind === 'parquet' || isFull()) await seal()
   }
 
   async function pull(): Promise<void> {
@@ -81,18 +83,50 @@ export function createReading(
       job.chunkBytes,
     )
     const { id, sourceTable: table, spec } = job.shard
-    for await (const event of job.connector.open(context, {
-      shard: { id, table, spec },
-      mode: job.mode,
-      ...from,
-    })) {
-      if (stop.aborted) return
-      await take(event)
+    const request = { shard: { id, table, spec }, mode: job.mode, ...from }
+    const events = job.connector.open(context, request)[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = await sealWhileWaiting(events.next())
+        if (next.done || stop.aborted) return
+        await take(next.value)
+      }
+    } finally {
+      await events.return?.()
     }
+  }
+
+  /** A source that pauses does not keep what it gave before from being committed in time. */
+  async function sealWhileWaiting<T>(next: Promise<T>): Promise<T> {
+    if (!spool.endsAtCursor || openedAt === undefined) return next
+    const waiting = new AbortController()
+    const old = deps.clock.sleep(Math.max(0, msLeft()), waiting.signal).then(
+      () => true,
+      () => false,
+    )
+    const isOld = await Promise.race([old, next.then(() => false)]).finally(() => waiting.abort())
+    if (isOld) await seal()
+    return next
+  }
+
+  async function flush(complete: boolean): Promise<void> {
+    await writing
+    // Even on a stop: a later cursor may not pass the rows that could not be written (S2).
+    if (writeFailure !== undefined) throw writeFailure
+    if (complete && !spool.endsAtCursor && !spool.isEmpty && job.mode.kind !== 'full') {
+      throw new HakiriError(
+        'SOURCE_FATAL',
+        `${job.connector.type}: the source ended without a cursor behind its last rows`,
+      )
+    }
+    const batch = complete ? await spool.seal() : await spool.sealAtMark()
+    if (batch && holdsSomething(batch)) await committer.write(batch, writes.signal)
+    else await spool.discard()
   }
 
   return {
     async run() {
+      if (stop.aborted) return 'stop'
       const onStop = (): void => source.abort(stop.reason)
       stop.addEventListener('abort', onStop, { once: true })
       try {
@@ -101,25 +135,15 @@ export function createReading(
       } catch (error) {
         if (writeFailure !== undefined) throw writeFailure
         if (stop.aborted) return 'stop'
+        // What came up to the last safe point is good, whatever became of the source; without this, a
+        // source that fails more often than it fills a batch would never get on.
+        await flush(false)
         throw error
       } finally {
         stop.removeEventListener('abort', onStop)
       }
     },
-    async flush(complete) {
-      await writing
-      if (writeFailure !== undefined && !(stop.aborted && !complete)) throw writeFailure
-      if (complete && !spool.endsAtCursor && !spool.isEmpty && job.mode.kind !== 'full') {
-        throw new HakiriError(
-          'SOURCE_FATAL',
-          `${job.connector.type}: the source ended without a cursor behind its last rows`,
-        )
-      }
-      const batch = complete ? await spool.seal() : await spool.sealAtMark()
-      if (batch && (batch.rows > 0 || batch.rejects.length > 0 || batch.cursor !== undefined))
-        await committer.write(batch, writes.signal)
-      else await spool.discard()
-    },
+    flush,
     async discard() {
       const reason = new HakiriError('CANCELLED', 'the shard stopped')
       source.abort(reason)
@@ -128,4 +152,8 @@ export function createReading(
       await spool.discard()
     },
   }
+}
+
+function holdsSomething({ rows, rejects, cursor, state }: SealedBatch): boolean {
+  return rows > 0 || rejects.length > 0 || cursor !== undefined || Object.keys(state).length > 0
 }

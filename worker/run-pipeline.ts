@@ -1,5 +1,12 @@
 /** One run of one pipeline, from plan to published tables. */
-import type { Counters, RunKind, RunRow, RunStatus, TableRow } from '../catalog/catalog.ts'
+import type {
+  Counters,
+  RunEvent,
+  RunKind,
+  RunRow,
+  RunStatus,
+  TableRow,
+} from '../catalog/catalog.ts'
 import type { Connector } from '../connector/connector.ts'
 import { HakiriError, operatingError } from '../lib/error.ts'
 import type { Destination, Pipeline } from '../manifest/manifest.ts'
@@ -28,6 +35,8 @@ export type RunSummary = {
   readonly status: RunStatus
   readonly counters: Counters
   readonly shards: readonly ShardResult[]
+  /** What kept committed rows from being published; they stay and go out with a later run. */
+  readonly failure: HakiriError | undefined
   readonly tables: readonly {
     readonly table: string
     readonly version: number | undefined
@@ -70,6 +79,7 @@ export async function runPipeline(
     status: run.status,
     counters: run.counters,
     shards: results,
+    failure,
     tables: await tableSummaries(revisions, deps),
     durationMs: deps.clock.monotonic() - startedAt,
     warnings: plan.warnings,
@@ -136,6 +146,7 @@ function shardJob(
     generation: target.staged && row.staging !== null ? row.staging : row.generation,
     mode: target.mode,
     keepState: !target.staged,
+    isStaged: target.staged,
     sourceKey: target.sourceKey,
     batchBytes: memory.batchBytes,
     chunkBytes: memory.chunkBytes,
@@ -144,21 +155,21 @@ function shardJob(
   }
 }
 
+/** Events are for people: a catalog that is away must not end the other shards for the lack of one. */
 async function recordResult(result: ShardResult, runId: number, deps: WorkerDeps): Promise<void> {
   const failed = result.outcome === 'failed' || result.outcome === 'fenced'
-  await deps.catalog.addEvents([
-    {
-      runId,
-      at: deps.clock.now(),
-      level: failed ? 'error' : 'info',
-      shard: result.shard,
-      kind: `shard-${result.outcome}`,
-      message: result.error
-        ? `${result.error.code}: ${result.error.message}`
-        : `${result.rows} rows`,
-      data: null,
-    },
-  ])
+  const event: RunEvent = {
+    runId,
+    at: deps.clock.now(),
+    level: failed ? 'error' : 'info',
+    shard: result.shard,
+    kind: `shard-${result.outcome}`,
+    message: result.error ? `${result.error.code}: ${result.error.message}` : `${result.rows} rows`,
+    data: null,
+  }
+  await deps.catalog
+    .addEvents([event])
+    .catch((error: unknown) => deps.logger.log('warn', `an event is lost: ${String(error)}`))
 }
 
 /** Makes staged loads visible when they are whole, drops finished backfill shards, publishes. */

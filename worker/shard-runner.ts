@@ -77,14 +77,18 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
   let reading: Reading | undefined
   let rows = 0
   let fencedBy: HakiriError | undefined
+  let isLoaded = false
   const key = { pipeline: job.pipeline.name, shard: job.shard.id }
 
   async function acquire(onCommit: () => void): Promise<ShardEvent> {
     const row = await deps.catalog.acquireShard(key, job.generation)
     committer = createCommitter(job, row, deps, onCommit)
     const state = job.keepState ? await deps.catalog.shardState(key) : {}
-    // A full pass that ended starts over; one that did not carries on.
-    const restart = row.done && job.mode.kind === 'full' && row.generation === job.generation
+    // A full pass that ended starts over, and one that did not carries on. A staged load that waits
+    // for other shards has this one's rows already.
+    const wasRead = row.done && job.mode.kind === 'full' && row.generation === job.generation
+    isLoaded = wasRead && job.isStaged
+    const restart = wasRead && !isLoaded
     reading = createReading(
       job,
       deps,
@@ -139,7 +143,7 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
         return acquire(onCommit)
       case 'read':
         assert(reading, 'a read follows an acquire')
-        return { kind: await reading.run() }
+        return { kind: isLoaded ? 'ended' : await reading.run() }
       case 'flush':
         return flush(effect.complete)
       case 'wait':

@@ -36,6 +36,8 @@ export type Spool = {
   readonly bytes: number
   readonly rows: number
   readonly endsAtCursor: boolean
+  /** The longest way from one safe point to the next so far. */
+  readonly strideBytes: number
   readonly isEmpty: boolean
   /** True when the event cannot join this batch (other format, other columns). */
   refuses(event: SourceEvent, columns: readonly SourceColumn[] | undefined): boolean
@@ -58,12 +60,14 @@ export function createSpool(path: string): Spool {
   let mark: Mark | undefined
   let bytes = 0
   let rows = 0
+  let stride = 0
   let markedState: StateChange = {}
   let state: StateChange = {}
   const rejects: RejectedRow[] = []
 
   function setMark(cursor: Json | undefined): void {
     if (cursor === undefined) return
+    stride = Math.max(stride, bytes - (mark?.bytes ?? 0))
     mark = { bytes, rows, rejects: rejects.length, cursor }
     markedState = state
   }
@@ -120,6 +124,9 @@ export function createSpool(path: string): Spool {
     },
     get endsAtCursor() {
       return endsAtCursor()
+    },
+    get strideBytes() {
+      return stride
     },
     get isEmpty() {
       return rows === 0 && rejects.length === 0 && mark === undefined

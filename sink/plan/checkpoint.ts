@@ -43,7 +43,7 @@ export type CheckpointInput = {
   readonly live: readonly LiveFile[]
   readonly removed: readonly RemovedFile[]
   readonly txns: readonly ShardTxn[]
-  /** Stands as modification time, which the catalog does not keep. */
+  /** Stands as the time of whatever has none of its own. */
   readonly now: number
 }
 
@@ -63,7 +63,9 @@ export function checkpointActions(input: CheckpointInput): readonly string[] {
     metaDataAction(table),
     ...input.txns.map((txn) => txnAction(catalogId, txn, now)).toSorted(),
     ...input.removed.map((file) => removeAction(file, table.partitionBy, false)).toSorted(),
-    ...input.live.map((file) => addAction(file, table.partitionBy, now, false)).toSorted(),
+    ...input.live
+      .map((file) => addAction(file, table.partitionBy, file.addedAt ?? now, false))
+      .toSorted(),
   ]
 }
 
