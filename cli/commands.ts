@@ -8,6 +8,13 @@ const full = {
   summary: 'forget cursors and load everything anew beside the visible rows',
 }
 
+/** Commands that only hold others. */
+export const GROUPS: Readonly<Record<string, string>> = {
+  state: 'Cursors of shards: get, set, reset.',
+  connector: 'Connectors and their sources: list, check.',
+  catalog: 'The catalog: rebuild.',
+}
+
 export const COMMANDS: readonly CommandSpec[] = [
   {
     usage: 'init [folder]',

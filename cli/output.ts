@@ -45,7 +45,7 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
     row.map((cell) => (cell === null || cell === undefined ? '' : String(cell))),
   )
   const widths = header.map((name, index) =>
-    Math.max(name.length, ...text.map((row) => row[index]?.length ?? 0)),
+    text.reduce((widest, row) => Math.max(widest, row[index]?.length ?? 0), name.length),
   )
   const isNumber = header.map(
     (_, index) => rows.length > 0 && rows.every((row) => typeof row[index] === 'number'),

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { HakiriError } from '../lib/error.ts'
 import { nearest } from '../manifest/words.ts'
 import type { CommandInput, CommandSpec, Globals, OptionSpec } from './command.ts'
-import { COMMANDS } from './commands.ts'
+import { COMMANDS, GROUPS } from './commands.ts'
 import { version } from './version.ts'
 
 export type Parsed =
@@ -71,7 +71,7 @@ function addCommand(program: Command, spec: CommandSpec, found: Found): void {
 function childOf(parent: Command, name: string): Command {
   const existing = parent.commands.find((command) => command.name() === name)
   if (existing) return existing
-  const child = parent.command(name).exitOverride().allowExcessArguments(true)
+  const child = parent.command(name).description(GROUPS[name] ?? '')
   asGroup(child, () => {
     throw new HakiriError('USAGE', `${pathOf(child)} needs one more word`, {
       suggestion: `There is ${namesOf(child).join(', ')}.`,

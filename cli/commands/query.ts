@@ -86,10 +86,8 @@ async function answer(
   const output = options['output'] as string | undefined
   if (output !== undefined || (format !== 'table' && !globals.json))
     return exportAnswer(engine, sql, exportFormat(format, output), output, scratch, io)
-  const limit = globals.json
-    ? JSON_ROWS_MAX
-    : wholeNumber(String(options['limit'] ?? '100'), '--limit')
-  const found = await engine.ask(sql, limit, io.stop)
+  const limit = wholeNumber(String(options['limit'] ?? '100'), '--limit')
+  const found = await engine.ask(sql, globals.json ? JSON_ROWS_MAX : limit, io.stop)
   const names = found.columns.map((column) => column.name)
   const rows = found.rows.map((row) => row.map(toCell))
   io.data(`${formatTable(names, rows)}\n`)

@@ -112,6 +112,17 @@ function startProgress(io: CommandIo): Progress {
 }
 
 /** A pipeline whose run could not start. */
+/** What failed within a run: shards by name, then what is of the run as a whole. */
+function failuresOf({
+  shards,
+  failure,
+}: RunSummary): readonly { readonly shard: string | null; readonly error: HakiriError }[] {
+  return [
+    ...shards.flatMap(({ shard, error }) => (error ? [{ shard, error }] : [])),
+    ...(failure ? [{ shard: null, error: failure }] : []),
+  ]
+}
+
 type Failure = { readonly pipeline: string; readonly error: HakiriError }
 
 function report(
@@ -120,10 +131,10 @@ function report(
   pipelines: readonly Pipeline[],
   io: CommandIo,
 ): CommandOutput {
-  const failed = summaries.flatMap((summary) => summary.shards).filter((shard) => shard.error)
+  const failed = summaries.flatMap(failuresOf)
   const rows = summaries.reduce((sum, summary) => sum + summary.counters.rowsRead, 0)
   const bad = failed.length + failures.length
-  const lastRun = summaries.findLast((summary) => summary.shards.some((shard) => shard.error))
+  const lastRun = summaries.findLast((summary) => failuresOf(summary).length > 0)
   const stopped =
     summaries.some((summary) => summary.status === 'cancelled') ||
     (io.stop.aborted && summaries.length + failures.length < pipelines.length)
@@ -159,9 +170,7 @@ function exitOf(summaries: readonly RunSummary[], failures: readonly Failure[]):
   if (bad.length + failures.length === 0) return EXIT.done
   const errors = [
     ...failures.map((failure) => failure.error),
-    ...bad.flatMap((summary) =>
-      summary.shards.flatMap((shard) => (shard.error ? [shard.error] : [])),
-    ),
+    ...bad.flatMap((summary) => failuresOf(summary).map(({ error }) => error)),
   ]
   const codes = new Set(errors.map((error) => exitCodeOf(error)))
   const [only] = codes
@@ -182,18 +191,12 @@ function summaryJson(summary: RunSummary): Json {
       newColumns: table.newColumns,
     })),
     warnings: summary.warnings,
-    failures: summary.shards.flatMap((shard) =>
-      shard.error
-        ? [
-            {
-              shard: shard.shard,
-              code: shard.error.code,
-              message: shard.error.message,
-              suggestion: shard.error.suggestion ?? null,
-            },
-          ]
-        : [],
-    ),
+    failures: failuresOf(summary).map(({ shard, error: { code, message, suggestion } }) => ({
+      shard,
+      code,
+      message,
+      suggestion: suggestion ?? null,
+    })),
   }
 }
 
@@ -241,8 +244,8 @@ function summaryText(summaries: readonly RunSummary[], failures: readonly Failur
     ...summary.tables.flatMap((table) =>
       table.newColumns.map((change) => `+ ${table.table}: ${change}`),
     ),
-    ...summary.shards.flatMap((shard) =>
-      shard.error ? [failureText(`${summary.pipeline}/${shard.shard}`, shard.error)] : [],
+    ...failuresOf(summary).map(({ shard, error }) =>
+      failureText(shard === null ? summary.pipeline : `${summary.pipeline}/${shard}`, error),
     ),
   ])
   return [
