@@ -57,7 +57,7 @@ function engineOn(instance: DuckDBInstance, connection: DuckDBConnection): Engin
     },
     async readCheckpoint(localPath) {
       const reader = await connection.runAndReadAll(
-        `SELECT to_json(t)::VARCHAR FROM read_parquet('${localPath.replaceAll("'", "''")}') t`,
+        `SELECT to_json(t)::VARCHAR FROM read_parquet('${localPath.replaceAll("'", "''")}', hive_partitioning=false) t`,
       )
       return reader.getRows().map(([text]) => JSON.parse(String(text)) as unknown)
     },
@@ -172,6 +172,12 @@ function sqlError(error: unknown): HakiriError {
     return new HakiriError('MEMORY_EXCEEDED', text, {
       cause: error,
       suggestion: 'Ask for fewer columns or rows at a time.',
+    })
+  }
+  if (/magic bytes|parquet file|TProtocolException|corrupt/i.test(text)) {
+    return new HakiriError('LOG_DAMAGED', `a data file cannot be read: ${text}`, {
+      cause: error,
+      suggestion: 'Restore the file from a backup of the bucket, or query an earlier version.',
     })
   }
   return new HakiriError('QUERY_INVALID', text, {

@@ -36,6 +36,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EISDIR: MISSHAPEN,
   ENAMETOOLONG: MISSHAPEN,
   ELOOP: MISSHAPEN,
+  // From making a folder: a file has its name.
+  EEXIST: MISSHAPEN,
   EXDEV: CROSS_DEVICE,
 }
 
