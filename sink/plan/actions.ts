@@ -113,7 +113,7 @@ export function txnAction(catalogId: string, txn: ShardTxn, lastUpdated: number)
   return stableStringify({ txn: { appId: id, version: txn.seq, lastUpdated } })
 }
 
-/** Paths in a log are URI-encoded; our own names hold nothing that needs it. */
+/** Paths in a log are URI-encoded: the `%` of a partition's folder becomes `%25`. */
 function encodePath(path: string): string {
   return path
     .split('/')

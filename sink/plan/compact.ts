@@ -8,6 +8,7 @@
 import type { DataFile, LiveFile, RemovedFile } from '../../catalog/catalog.ts'
 import { assert } from '../../lib/assert.ts'
 import { stableStringify } from '../../lib/json.ts'
+import { isDataPath } from './data-path.ts'
 
 export type CompactionOptions = {
   /** The most a rewritten file should hold; larger files are left alone. */
@@ -77,7 +78,7 @@ export function planOrphans(
   now: number,
 ): readonly string[] {
   return listed
-    .filter(({ path }) => path.endsWith('.parquet') && !path.startsWith('_'))
+    .filter(({ path }) => path.endsWith('.parquet') && isDataPath(path))
     .filter(({ path, modifiedAt }) => !known.has(path) && modifiedAt + graceMs <= now)
     .map(({ path }) => path)
 }

@@ -6,6 +6,7 @@ import {
   checkpointKey,
   columnNames,
   dataFilePath,
+  isDataPath,
   lastCheckpointKey,
   logKey,
   logVersion,
@@ -169,9 +170,9 @@ test('log keys hold the version in twenty digits', (t) => {
   t.is(lastCheckpointKey('shop.orders'), 'shop/orders/_delta_log/_last_checkpoint')
 })
 
-test('a data file path says where it comes from and needs no escaping', (t) => {
+test('a data file path says where it comes from, its folders as Hive spells them', (t) => {
   const path = dataFilePath({
-    partition: { created_at_day: '2024-05-01', city: 'São Paulo', code: null, _id: '' },
+    partition: { at_day: '2024-05-01', city: 'São Paulo/~*', code: null, _id: 'a/b c=%', x: '%2F' },
     runId: 12,
     shard: 'public.orders:0/8',
     seq: 7,
@@ -180,12 +181,18 @@ test('a data file path says where it comes from and needs no escaping', (t) => {
   })
   t.is(
     path,
-    'created_at_day=2024-05-01/city=S_C3_A3o_20Paulo/code=__HIVE_DEFAULT_PARTITION__/c_id=/' +
-      'run12-public.orders_3A0_2F8-s7-0-6f0c.parquet',
+    'at_day=2024-05-01/city=S%C3%A3o%20Paulo%2F%7E%2A/code=__HIVE_DEFAULT_PARTITION__/' +
+      '_id=a%2Fb%20c%3D%25/x=%252F/run12-public.orders_3A0_2F8-s7-0-6f0c.parquet',
   )
 })
 
-test('any partition value and shard give a legal path that no reader skips', (t) => {
+const FILE = { runId: 1, shard: 's', seq: 1, index: 0, uuid: 'u' }
+const foldersOf = (partition: { readonly [column: string]: string | null }): readonly string[] =>
+  dataFilePath({ partition, ...FILE })
+    .split('/')
+    .slice(0, -1)
+
+test('any partition value and shard give a legal path, and the folder gives the value back', (t) => {
   fc.assert(
     fc.property(
       fc.option(fc.string({ unit: 'binary', maxLength: 300 }), { nil: null }),
@@ -194,13 +201,50 @@ test('any partition value and shard give a legal path that no reader skips', (t)
       (value, shard, uuid) => {
         const file = { runId: 1, shard, seq: 1, index: 0, uuid }
         const path = dataFilePath({ partition: { _c: value }, ...file })
-        t.regex(path, /^[A-Za-z0-9._=/-]+$/)
-        t.true(path.length < 400)
+        t.regex(path, /^([A-Za-z0-9._=/-]|%[0-9A-F]{2})+$/)
         t.true(path.endsWith(`${uuid}.parquet`))
-        for (const folder of path.split('/')) t.notRegex(folder, /^[_.]|^$/)
+        t.true(isDataPath(path))
+        for (const part of path.split('/')) t.true(part.length > 0 && part.length <= 255)
+        const folder = path.split('/')[0]!.slice('_c='.length)
+        const decoded = decodeURIComponent(folder)
+        if (value === null) t.is(folder, '__HIVE_DEFAULT_PARTITION__')
+        else if (encodeURIComponent(value).length <= 80) t.is(decoded, value)
       },
     ),
   )
+})
+
+test('a value is cut only where a folder could not be called so, and other values then differ', (t) => {
+  const fits = 'é'.repeat(42)
+  t.is(foldersOf({ c: `${fits}a` })[0], `c=${'%C3%A9'.repeat(42)}a`)
+  t.is(foldersOf({ c: `${fits}a` })[0]!.length, 255)
+  const cut = foldersOf({ c: `${fits}ab` })[0]!
+  t.regex(cut, /^c=(%C3%A9){40}-[0-9a-f]{8}$/)
+  t.not(foldersOf({ c: `${fits}ac` })[0], cut)
+})
+
+test('of many long values the longest make room, so that a key stays within its limit', (t) => {
+  const [a, b, c] = foldersOf({ a: 'x'.repeat(253), b: 'y'.repeat(252), c: 'z' })
+  t.regex(a!, /^a=x{31}-[0-9a-f]{8}$/)
+  t.is(b, `b=${'y'.repeat(252)}`)
+  t.is(c, 'c=z')
+  const names = ['p', 'q', 'r'].map((letter) => letter.repeat(127))
+  const longest = dataFilePath({
+    partition: Object.fromEntries(names.map((name) => [name, '/'.repeat(500)])),
+    runId: Number.MAX_SAFE_INTEGER,
+    shard: '/'.repeat(99),
+    seq: Number.MAX_SAFE_INTEGER,
+    index: 999_999,
+    uuid: '00000000-0000-4000-8000-000000000000',
+  })
+  t.true(`${'t'.repeat(127)}/${'u'.repeat(127)}/${longest}`.length <= 900)
+})
+
+test('the log is no data, a folder of a column that starts with an underscore is', (t) => {
+  for (const path of ['_delta_log/00000000000000000000.json', '_last', '_probe/a=1/x.parquet'])
+    t.false(isDataPath(path), path)
+  for (const path of ['_id=7/a.parquet', '_2024_day=2024-05-01/a.parquet', 'a.parquet', 'a/_b'])
+    t.true(isDataPath(path), path)
 })
 
 test('an app id gives its parts back', (t) => {

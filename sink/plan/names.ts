@@ -1,14 +1,14 @@
 /**
  * What things are called: tables, columns, folders, objects. Every name here is built from
- * [A-Za-z0-9._=/-] alone, so that no reader has to decode a path.
+ * [A-Za-z0-9._=/-] alone; only the values of partitions (data-path.ts) need more.
  *
  * A column keeps its name for ever, found again by the exact source name; names are unique ignoring
  * case because all of them are lower case.
  */
 import type { Column } from '../../lib/column.ts'
-import { shortHash } from './hash.ts'
 import { identifier, numbered, RESERVED_PREFIX, shorten } from './identifier.ts'
 
+export { dataFilePath, isDataPath, type DataFileName } from './data-path.ts'
 export { NAME_LENGTH_MAX, RESERVED_PREFIX } from './identifier.ts'
 
 export type ColumnNames =
@@ -113,34 +113,7 @@ export function logFolder(table: string): string {
   return `${tableFolder(table)}/_delta_log`
 }
 
-export type DataFileName = {
-  readonly partition: { readonly [column: string]: string | null }
-  readonly runId: number
-  readonly shard: string
-  readonly seq: number
-  readonly index: number
-  /** What makes the name one that never repeats; the rest is for people. */
-  readonly uuid: string
-}
-
-/** "created_at_day=2024-05-01/run12-public.orders-s7-0-<uuid>.parquet", relative to the table's folder. */
-export function dataFilePath(file: DataFileName): string {
-  const folders = Object.entries(file.partition).map(
-    ([column, value]) =>
-      `${safeFolder(column)}=${value === null ? HIVE_NULL : safeSegment(value, 80)}/`,
-  )
-  const parts = [
-    `run${file.runId}`,
-    safeSegment(file.shard, 48),
-    `s${file.seq}`,
-    file.index,
-    safeSegment(file.uuid, 64),
-  ]
-  return `${folders.join('')}${parts.join('-')}.parquet`
-}
-
 const QUARANTINE = '_quarantine.'
-const HIVE_NULL = '__HIVE_DEFAULT_PARTITION__'
 const DEFAULT_SCHEMA = /^(public|main|dbo)\.(?=.)/
 
 function isReserved(name: string): boolean {
@@ -180,15 +153,4 @@ const rank = (wish: { readonly source: string; readonly name: string }): number 
 
 function paddedVersion(version: number): string {
   return String(version).padStart(20, '0')
-}
-
-/** Readers skip folders that start with an underscore. */
-function safeFolder(column: string): string {
-  return column.startsWith('_') ? `c${column}` : column
-}
-
-/** Other characters become `_` and their UTF-8 bytes in hex. The truth is in partitionValues. */
-function safeSegment(text: string, lengthMax: number): string {
-  const safe = encodeURIComponent(text.toWellFormed()).replace(/%|[!'()*~]/g, '_')
-  return safe.length <= lengthMax ? safe : `${safe.slice(0, lengthMax - 9)}-${shortHash(text)}`
 }

@@ -1,6 +1,8 @@
 /**
  * Which keys a store takes. The rules are the same for every adapter, so that a table written to a
  * folder can be copied to a bucket and back. Writing is strict; reading also takes foreign keys.
+ * `%` stands only before two upper-case hex digits, as in `country=a%2Fb`; to a store it is a character
+ * like any other, and nothing here decodes it.
  * Invariant: an accepted key, joined to a root folder, stays below that folder.
  */
 import { HakiriError } from '../../lib/error.ts'
@@ -15,7 +17,11 @@ export const SEGMENT_LENGTH_MAX = 255
 /** Throws STORE_REFUSED unless `key` may be written or deleted. */
 export function checkWriteKey(key: string): void {
   checkReadKey(key)
-  if (!/^[A-Za-z0-9._=/-]+$/.test(key)) refuse(key, 'only A-Z a-z 0-9 . _ = - and / are allowed')
+  if (!/^(?:[A-Za-z0-9._=/-]|%[0-9A-F]{2})+$/.test(key))
+    refuse(key, 'only A-Z a-z 0-9 . _ = - / and %XX are allowed')
+  // Something on the way that decodes once too often must not find a way up.
+  if (key.split('/').some((part) => /^(?:\.|%2E){1,2}$/.test(part)))
+    refuse(key, 'a part of it is . or .. once it is decoded')
   if (key.length > KEY_LENGTH_MAX) refuse(key, `it is longer than ${KEY_LENGTH_MAX} characters`)
   if (key.split('/').some((segment) => segment.length > SEGMENT_LENGTH_MAX))
     refuse(key, `a part of it is longer than ${SEGMENT_LENGTH_MAX} characters`)

@@ -167,11 +167,12 @@ function files(check: Check): void {
     const folder = await temporaryFolder(t)
     const local = join(folder, 'big')
     const body = randomBytes(20_000_003)
+    const key = 'deep/er=a%2Fb/big.parquet'
     await writeFile(local, body)
-    await store.putFile('deep/er/big.parquet', local)
+    await store.putFile(key, local)
     await t.throwsAsync(() => access(local), { code: 'ENOENT' })
-    t.is((await store.head('deep/er/big.parquet'))?.bytes, body.length)
-    const back = await store.get('deep/er/big.parquet')
+    t.is((await store.head(key))?.bytes, body.length)
+    const back = await store.get(key)
     t.is(Buffer.compare(back ?? new Uint8Array(), body), 0)
   })
 
@@ -225,6 +226,8 @@ function listings(check: Check): void {
       'a/b',
       'a_',
       'a/b=1/z',
+      'a/b=%2F/z',
+      'a/b=%25/z',
       '_log/1',
     ]
     // A folder cannot hold both a file "a/b" and files below it.
@@ -232,17 +235,27 @@ function listings(check: Check): void {
     for (const key of written) await store.put(key, bytes(key))
     const sorted = written.toSorted()
     t.deepEqual(await listedKeys(store.list('')), sorted)
-    for (const prefix of ['a', 'a/', 'a/b', 'a/b/', 'none', 'a/b=1/', '_log/'])
+    for (const prefix of [
+      'a',
+      'a/',
+      'a/b',
+      'a/b/',
+      'none',
+      'a/b=1/',
+      'a/b=%2',
+      'a/b=%25/',
+      '_log/',
+    ])
       t.deepEqual(
         await listedKeys(store.list(prefix)),
         sorted.filter((key) => key.startsWith(prefix)),
       )
-    for (const after of ['', 'A', 'a', 'a-b', 'a/', 'a/b', 'a/b/c', 'a/zzz', 'zzz'])
+    for (const after of ['', 'A', 'a', 'a-b', 'a/', 'a/b', 'a/b/c', 'a/b=%25/z', 'a/zzz', 'zzz'])
       t.deepEqual(
         await listedKeys(store.list('', after)),
         sorted.filter((key) => key > after),
       )
-    t.deepEqual(await listedKeys(store.list('a/', 'a/b/c')), ['a/b=1/z', 'a/x'])
+    t.deepEqual(await listedKeys(store.list('a/', 'a/b=%2F/z')), ['a/b=1/z', 'a/x'])
   })
 
   check('list tells the same facts as head', async (t, { store }) => {
@@ -304,6 +317,7 @@ function keys(check: Check): void {
     'a\n',
     'a\0b',
   ]
+  bad.push('a%', 'a%2', '%G0', '%2E%2E/a', 'a/.%2E', 'a/%2E/b')
   bad.push('a?b', 'a#b', 'a%2fb', 'a\\b', `${'x'.repeat(256)}`, `${'abc/'.repeat(300)}d`)
 
   check(
@@ -342,8 +356,9 @@ function keys(check: Check): void {
   check('every allowed character works in every operation', async (t, { store }) => {
     const cache = await temporaryFolder(t)
     const key = 'AZaz09._=-/day=2026-01-31/part-0.c000.zstd.parquet'
+    const encoded = 'country=a%2Fb%20c%3D%25%00%C3%AB%252F%2B/part%2E%2E-0.parquet'
     const longest = `${'n'.repeat(255)}/${'m'.repeat(200)}`
-    for (const legal of [key, longest]) {
+    for (const legal of [key, encoded, longest]) {
       t.is(await store.put(legal, bytes('x'), { ifAbsent: true }), 'created')
       t.is(text(await store.get(legal)), 'x')
       t.is((await store.head(legal))?.bytes, 1)

@@ -38,6 +38,12 @@ mode = "incremental"
 write = { mode = "append", cursor = "id" }
 partition_by = ["day(at)", "country"]
 
+[pipelines.places]
+source = { type = "postgres", url = "env:SHOP_DB", tables = ["public.places"] }
+mode = "incremental"
+write = { mode = "append", cursor = "id" }
+partition_by = ["_2_zone"]
+
 [pipelines.events]
 source = { type = "file", paths = ["events/*.ndjson"], table = "events" }
 mode = "incremental"
@@ -55,7 +61,8 @@ create table everything (
   single real, wide double precision, exact numeric(30,10), short_exact numeric(9,2), loose numeric,
   flag boolean, day date, moment timestamptz, local timestamp, clock time, raw bytea, words text,
   fixed char(5), tag uuid, document jsonb, list integer[], gap interval);
-create table visits (id bigint primary key, at timestamptz not null, country text, pages integer)`
+create table visits (id bigint primary key, at timestamptz not null, country text, pages integer);
+create table places (id bigint primary key, "2 zone" text)`
 
 /** Rows whose values sit at the edges of their types, beside plain ones and nulls. */
 const EVERYTHING = `
@@ -73,6 +80,10 @@ values ($1, '2024-06-01Z', 'NaN', '-Infinity'), ($1 + 1, '2024-06-02Z', '-0', 5e
 const VISITS = `
 insert into visits select i, '2024-03-01Z'::timestamptz + i * interval '7 hours',
   (array['de', 'a/b c=%', null, 'Zoë'])[1 + i % 4], i from generate_series($1::int, $2::int) i`
+/** Two loads of one size a zone, so that every zone is compacted. */
+const PLACES = `
+insert into places select i, (array['de', 'a/b c=%', null, 'Zoë', '%2F', '..', 'a+b', '007', repeat('é', 40),
+  E'\\n~''*(!)"<&>'])[1 + i % 10] from generate_series($1::int, $2::int) i`
 const CHANGES = `
 update everything set words = 'changed', changed_at = '2024-07-01Z' where id % 10 = 0;
 alter table everything add column added_later numeric(12,3);
@@ -92,11 +103,13 @@ export async function buildSampleTables(folder: string): Promise<string[]> {
     await client.query(EVERYTHING, [1, 400])
     await client.query(NULLS, [1000])
     await client.query(VISITS, [1, 60])
+    await client.query(PLACES, [1, 50])
     await writeFile(join(folder, 'orders/1.csv'), csv(1, 500))
     await writeFile(join(folder, 'events/1.ndjson'), events(1, 300, false))
     await hakiri(folder, url, 'run')
     await client.query(CHANGES)
     await client.query(VISITS, [61, 90])
+    await client.query(PLACES, [51, 100])
     await writeFile(join(folder, 'orders/2.csv'), csv(501, 40))
     await writeFile(join(folder, 'events/2.ndjson'), events(301, 200, true))
     await hakiri(folder, url, 'run')

@@ -83,8 +83,9 @@ async function objectsOf(source: TableSource): Promise<Map<string, number>> {
   return objects
 }
 
+/** Readers skip names that start with `_` or `.`, but not a partition folder such as `_id=7`. */
 function isDataFile(key: string): boolean {
-  return !key.split('/').some((part) => part.startsWith('_') || part.startsWith('.'))
+  return !key.split('/').some((part) => part.startsWith('.') || /^_[^=]*$/.test(part))
 }
 
 function lintVersions(log: LogListing, report: Report): void {

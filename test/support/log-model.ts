@@ -15,6 +15,7 @@ import type {
 import type { Column } from '../../lib/column.ts'
 import type { Json } from '../../lib/json.ts'
 import { checkpointActions } from '../../sink/plan/checkpoint.ts'
+import { dataFilePath } from '../../sink/plan/data-path.ts'
 import { foldLog } from '../../sink/plan/delta.ts'
 import { applyCommit, createReplay, snapshot, type Snapshot } from '../../sink/plan/replay.ts'
 
@@ -26,6 +27,7 @@ export const COLUMNS: readonly Column[] = [
   { id: 2, name: 'data', type: 'string', source: 'data', sourceType: 'jsonb', semantic: 'json' },
   { id: 3, name: 'id__string', type: 'string', source: 'Id', sourceType: 'text', role: 'variant' },
   { id: 4, name: 'day', type: 'date', source: 'at', sourceType: 'day(at)', role: 'partition' },
+  { id: 5, name: 'town', type: 'string', source: 'Ort', sourceType: 'text' },
   { id: 9, name: 'price', type: 'decimal(38,9)', source: 'Prix "€"', sourceType: 'numeric' },
 ]
 
@@ -35,7 +37,7 @@ export const TABLE: TableRow = {
   destination: 'lake',
   mode: 'append',
   key: ['id'],
-  partitionBy: ['day'],
+  partitionBy: ['day', 'town'],
   generation: 0,
   staging: null,
   schemaRevision: 1,
@@ -105,14 +107,20 @@ export function commit(
   })
 }
 
-const dataFile = (model: Model, name: string, day: string | null): DataFile => ({
-  path: `${day === null ? '' : `day=${day}/`}run1-${name}.parquet`,
-  bytes: 100 + model.nextId,
-  rows: model.nextId,
-  stats: `{"numRecords":${model.nextId},"minValues":{"id":9007199254740993}}`,
-  partition: { day },
-  schemaRevision: model.table.schemaRevision,
-})
+/** Values that a folder, and once more the log, have to encode. */
+const TOWNS = ['Zoë', 'a/b c=%', null, '%2F', 'Bern'] as const
+
+function dataFile(model: Model, uuid: string, day: string | null): DataFile {
+  const partition = { day, town: TOWNS[model.nextId % TOWNS.length] ?? null }
+  return {
+    path: dataFilePath({ partition, runId: 1, shard: 'a', seq: 1, index: 0, uuid }),
+    bytes: 100 + model.nextId,
+    rows: model.nextId,
+    stats: `{"numRecords":${model.nextId},"minValues":{"id":9007199254740993}}`,
+    partition,
+    schemaRevision: model.table.schemaRevision,
+  }
+}
 
 export function append(model: Model, shard: string, files: number, day: string | null): void {
   const adds = Array.from({ length: files }, (_, index) =>
