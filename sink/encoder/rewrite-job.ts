@@ -53,7 +53,7 @@ function readerOf({ inputs }: RewriteJob, columns: readonly FileColumn[]): strin
         `${id}: {'name': ${literal(name)}, 'type': ${literal(type)}, 'default_value': NULL}`,
     )
     .join(', ')
-  return `read_parquet([${files}], schema=MAP {${schema}}, file_row_number=true)`
+  return `read_parquet([${files}], schema=MAP {${schema}}, file_row_number=true, hive_partitioning=false)`
 }
 
 /** Where the newest version of each key is; among equal sequences the last in log order wins. */
