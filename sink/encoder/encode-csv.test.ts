@@ -349,16 +349,19 @@ test('statistics bound the values and count nulls; what has no order is left out
     column(3, 'text', 'string'),
     { ...column(4, 'doc', 'string'), semantic: 'json' as const },
     column(5, 'd', 'double'),
+    column(6, 'f', 'float'),
+    column(7, 'day', 'date'),
   ]
   const { files } = await encodeText(
     columns,
-    `3.10,2024-01-01 00:00:00.000001+00,${'b'.repeat(40)},{},NaN\n` +
-      '-123456789012345678.25,2024-01-01 00:00:00.000999+00,a,[],1\n,,,,\n',
+    `3.10,2024-01-01 00:00:00.000001+00,${'b'.repeat(40)},{},NaN,0.1,2024-01-31\n` +
+      '-123456789012345678.25,2024-01-01 00:00:00.000999+00,"",[],1,-1e10,2023-12-01\n,,,,,,\n',
   )
   t.is(
     files[0]!.stats,
     '{"numRecords":3,"minValues":{"n":-123456789012345678.25,"at":"2024-01-01T00:00:00.000Z",' +
-      '"text":"a"},"maxValues":{"n":3.10,"at":"2024-01-01T00:00:00.001Z","text":"' +
-      `${'b'.repeat(31)}c"},"nullCount":{"n":1,"at":1,"text":1,"doc":1,"d":1}}`,
+      '"text":"","f":-10000000000,"day":"2023-12-01"},"maxValues":{"n":3.10,"at":"2024-01-01T00:00:00.001Z","text":"' +
+      `${'b'.repeat(31)}c","f":0.10000000149011612,"day":"2024-01-31"},` +
+      '"nullCount":{"n":1,"at":1,"text":1,"doc":1,"d":1,"f":1,"day":1}}',
   )
 })

@@ -22,6 +22,9 @@ import * as sql from './sql-encode.ts'
 import type { Source } from './sql-read.ts'
 import { copyStatement, ONE_ROW_GROUP } from './sql-text.ts'
 
+/** From so many partitions on, sorting the batch once is cheaper than searching it for each. */
+const SORTED_PARTITIONS = 24
+
 /** Encodes one opened batch into `outFolder`. */
 export async function encodeBatch(
   { input, plan, outFolder }: EncodeJob,
@@ -174,6 +177,10 @@ async function partitionValues(
   await runStatement(job, sql.partitionsStatement(plan))
   const rows = await runStatement(job, sql.PARTITION_VALUES)
   if (rows.length > PARTITIONS_MAX) throw tooManyPartitions(plan, rows.length)
+  await runStatement(job, sql.numberStatement(plan))
+  if (rows.length >= SORTED_PARTITIONS) {
+    for (const statement of sql.SORT_STATEMENTS) await runStatement(job, statement)
+  }
   return rows.map((row) =>
     Object.fromEntries(
       plan.partitions.map(({ name }, index) => {

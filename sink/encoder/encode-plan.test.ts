@@ -175,6 +175,20 @@ test('an identity partition is not in its files; its values are exact text', asy
   )
 })
 
+test('many partitions keep their rows in the order of the batch', async (t) => {
+  const columns = [column(1, 'id', 'long'), column(2, 'part', 'integer')]
+  const text = Array.from({ length: 5_000 }, (_, id) => `${id},${(id * 37) % 100}\n`).join('')
+  const partitions = [partition('identity', 'part', 'part')]
+  const { files } = await encoded(await csv(text, columns), planOf(columns, { partitions }))
+  t.is(files.length, 100)
+  const file = files.find((item) => item.partition['part'] === '37')
+  const ids = (await readRows(file!, [ID])).map(({ id }) => Number(id))
+  t.deepEqual(
+    ids,
+    Array.from({ length: 50 }, (_, index) => 1 + index * 100),
+  )
+})
+
 test('more partitions than allowed are an error that names the partitioning', async (t) => {
   const text = Array.from({ length: PARTITIONS_MAX + 1 }, (_, id) => `${id},,\n`).join('')
   const partitions = [partition('identity', 'id', 'id')]
@@ -312,6 +326,34 @@ test('a rewrite with a key keeps the newest row of each key and its sequence', a
     [3n, 'first', 5n],
     [2n, 'later', 9n],
   ])
+})
+
+test('a rewrite of many rows makes several row groups, bounded over all of them', async (t) => {
+  const columns = [
+    ID,
+    column(2, 'amount', 'decimal(12,2)'),
+    column(3, 'at', 'timestamp'),
+    column(4, 'day', 'date'),
+  ]
+  const lineOf = (id: number): string =>
+    `${id},${id % 2 === 0 ? -id : id}.50,2024-01-01 00:00:00.${String(id).padStart(6, '0')}Z,${id === 9 ? '0044-03-15 BC' : '2024-01-01'}\n`
+  const rows = Array.from({ length: 130_000 }, (_, id) => lineOf(id))
+  const inputs = [
+    await fileOf(rows.slice(0, 60_000).join(''), columns),
+    await fileOf(rows.slice(60_000).join(''), columns),
+  ]
+  const file = await bench.encoder.rewrite(
+    { inputs, columns, mergeKey: undefined, partition: {}, outFolder: await bench.outFolder() },
+    never,
+  )
+  t.is(file.rows, 130_000)
+  t.is((await openParquet(await readFile(file.localPath))).rowGroups, 2)
+  t.deepEqual(JSON.parse(file.stats), {
+    numRecords: 130_000,
+    minValues: { id: 0, amount: -129998.5, at: '2024-01-01T00:00:00.000Z' },
+    maxValues: { id: 129_999, amount: 129999.5, at: '2024-01-01T00:00:00.130Z' },
+    nullCount: { id: 0, amount: 0, at: 0, day: 0 },
+  })
 })
 
 // ── Small files ───────────────────────────────────────────────────────────────────────────────────

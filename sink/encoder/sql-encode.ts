@@ -19,6 +19,8 @@ export const REASON = '"#reason"'
 const STAGED = '"#staged"'
 const KEPT = '"#kept"'
 const PARTITIONS = '"#partitions"'
+const NUMBER = '"#partition"'
+const SORTED = '"#sorted"'
 
 /** The types that a plan wants of each input column. */
 export function demandedTypes(plan: BatchPlan): ReadonlyMap<string, ReadonlySet<ColumnType>> {
@@ -135,7 +137,7 @@ export function stageStatement(plan: BatchPlan, source: Source): string {
   )
   return (
     `CREATE OR REPLACE TEMP TABLE ${STAGED} AS SELECT *${partitions.join('')} FROM (` +
-    `SELECT row_number() OVER () - 1 AS ${ROW}, ${REASON}${outputs} FROM (${withReason(plan, source)}))`
+    `SELECT row_number() OVER () - 1 AS ${ROW}, CAST(NULL AS INTEGER) AS ${NUMBER}, ${REASON}${outputs} FROM (${withReason(plan, source)}))`
   )
 }
 
@@ -192,18 +194,33 @@ export function partitionsStatement(plan: BatchPlan): string {
 /** Values of each partition, in the order of their numbers. */
 export const PARTITION_VALUES = `SELECT * EXCLUDE (${ROW}) FROM ${PARTITIONS} ORDER BY ${ROW}`
 
-/** Rows of one file. Columns that the partition says are left out. */
+/** Notes the number of its partition on each row: an integer is cheap to filter by, over and over. */
+export function numberStatement(plan: BatchPlan): string {
+  const same = plan.partitions
+    .map((_, index) => partitionName(index))
+    .map((name) => `${STAGED}.${name} IS NOT DISTINCT FROM p.${name}`)
+  return (
+    `UPDATE ${STAGED} SET ${NUMBER} = p.${ROW} FROM ${PARTITIONS} p ` +
+    `WHERE ${REASON} IS NULL AND ${same.join(' AND ')}`
+  )
+}
+
+/** Brings the rows of a partition together, so that taking them out touches few others. */
+export const SORT_STATEMENTS = [
+  `CREATE OR REPLACE TEMP TABLE ${SORTED} AS SELECT * FROM ${STAGED} WHERE ${NUMBER} IS NOT NULL ` +
+    `ORDER BY ${NUMBER}, ${ROW}`,
+  `DROP TABLE ${STAGED}`,
+  `ALTER TABLE ${SORTED} RENAME TO ${STAGED}`,
+]
+
+/** Rows of one file: those of a partition, or all that are kept. */
 export function stagedSelect(plan: BatchPlan, partition: number): string {
   const columns = fileColumns(plan).map(({ column }) => ident(column.name))
   if (plan.merge)
     columns.push(`CAST(${plan.merge.sequence} AS BIGINT) AS ${ident(SEQUENCE_COLUMN)}`)
   const conditions = [
-    `${REASON} IS NULL`,
+    plan.partitions.length > 0 ? `${NUMBER} = ${partition}` : `${REASON} IS NULL`,
     ...(plan.merge ? [`${ROW} IN (SELECT ${ROW} FROM ${KEPT})`] : []),
-    ...plan.partitions.map((_, index) => {
-      const name = partitionName(index)
-      return `${name} IS NOT DISTINCT FROM (SELECT ${name} FROM ${PARTITIONS} WHERE ${ROW} = ${partition})`
-    }),
   ]
   return `SELECT ${columns.join(', ')} FROM ${STAGED} WHERE ${conditions.join(' AND ')}`
 }
@@ -222,4 +239,6 @@ export function fieldIds(plan: BatchPlan): ReadonlyMap<string, number> {
 }
 
 /** Frees what staging holds. */
-export const DROP_STAGED = [STAGED, KEPT, PARTITIONS].map((name) => `DROP TABLE IF EXISTS ${name}`)
+export const DROP_STAGED = [STAGED, SORTED, KEPT, PARTITIONS].map(
+  (name) => `DROP TABLE IF EXISTS ${name}`,
+)
