@@ -55,7 +55,7 @@ ifMounting('a disk that is full (needs the right to mount one)', async (t) => {
   )
 })
 
-test.after('no secret is in any output', (t) => {
+test.after.always('no secret is in any output', (t) => {
   const said = OUTPUTS.join('\n')
   t.true(said.length > 1000)
   for (const [name, secret] of Object.entries(SECRETS)) t.false(said.includes(secret), name)
