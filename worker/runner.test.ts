@@ -179,6 +179,7 @@ test('a stop while a batch cannot be written moves no cursor past its rows (S2)'
   const at = await lab(t)
   const stop = new AbortController()
   const written = Promise.withResolvers<void>()
+  let puts = 0
   const run = await at.run(
     source(async function* () {
       yield rows([{ id: 1, text: 'x'.repeat(300_000) }], 1)
@@ -192,7 +193,9 @@ test('a stop while a batch cannot be written moves no cursor past its rows (S2)'
       deps: {
         store: {
           ...at.deps.store,
-          putFile: async () => {
+          // Only the first batch is refused: the second one could be written, and may not be.
+          putFile: async (key, path) => {
+            if (puts++ > 0) return at.deps.store.putFile(key, path)
             await written.promise
             throw new HakiriError('STORE_UNREACHABLE', 'no bucket')
           },

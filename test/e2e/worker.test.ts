@@ -19,11 +19,11 @@ type Lab = {
     fault: (path: string, page: number) => Fault | undefined
     hold: (index: number) => Promise<void> | undefined
   }
-  configure(repos: readonly string[]): Promise<void>
-  run(code: number): Promise<Ran>
+  readonly configure: (repos: readonly string[]) => Promise<void>
+  readonly run: (code: number) => Promise<Ran>
   /** Rows of the table as "repo id load", after an audit. */
-  rows(version?: number): Promise<readonly string[]>
-  version(): Promise<number>
+  readonly rows: (version?: number) => Promise<readonly string[]>
+  readonly version: () => Promise<number>
 }
 
 /** Every repository is a shard of five rows on three pages. */
@@ -56,7 +56,8 @@ async function openLab(t: ExecutionContext): Promise<Lab> {
       await assertDelta(table)
       const found = await readDelta(table, version === undefined ? {} : { version })
       const rows: string[] = []
-      for await (const { repo, id, load } of found.rows()) rows.push([repo, id, load].join(' '))
+      for await (const { repo, id, load } of found.rows())
+        rows.push([repo, id, load].map((value) => `${value as string}`).join(' '))
       return rows.toSorted()
     },
     version: async () => (await readDelta(table)).version,
