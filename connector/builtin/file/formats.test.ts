@@ -3,6 +3,8 @@ import fc from 'fast-check'
 import { configOf, CSV, failure, folderOf, put, read } from '../../../test/support/file-source.ts'
 import type { Row } from '../../../test/support/read-events.ts'
 import type { CsvConfig } from './config.ts'
+import { footerLength, readFooter } from './parquet-footer.ts'
+import { partsOf } from './parquet.ts'
 
 // ── CSV ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,4 +295,41 @@ test('text that is not UTF-8 is rejected by record, and UTF-16 is refused by nam
   }
   const error = await failure(t, read(folder, configOf(['x.csv'])))
   t.regex(error.message, /UTF-16/)
+})
+
+// ── Parquet ───────────────────────────────────────────────────────────────────────────────────────
+
+test('parts of any file cover each of its rows once, and stay near the limit', (t) => {
+  const group = fc.record({ rows: fc.integer({ min: 0, max: 50 }), bytes: fc.nat(5_000) })
+  fc.assert(
+    fc.property(
+      fc.array(group, { maxLength: 10 }),
+      fc.integer({ min: 1, max: 3_000 }),
+      (groups, most) => {
+        const rows = groups.reduce((sum, each) => sum + each.rows, 0)
+        let next = 0
+        for (const part of partsOf({ rows, groups }, most)) {
+          t.is(part.from, next)
+          t.true(part.rows > 0)
+          // Rows are not cut: a part may be as large as its largest row allows.
+          const widest = Math.max(...groups.map((each) => each.bytes / Math.max(1, each.rows)))
+          t.true(part.bytes <= 2 * most + 2 * widest + 50, `${part.bytes} bytes`)
+          next += part.rows
+        }
+        t.is(next, rows)
+      },
+    ),
+    { numRuns: 1_000 },
+  )
+})
+
+test('bytes that are no Parquet footer are refused, whatever they are', (t) => {
+  t.is(footerLength(Buffer.from('PAR1')), undefined)
+  t.is(footerLength(Buffer.from('12345678')), undefined)
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+      t.notThrows(() => readFooter(Buffer.from(bytes)))
+    }),
+    { numRuns: 2_000 },
+  )
 })
