@@ -39,8 +39,14 @@ export function formatError(error: HakiriError, color: boolean): string {
 
 export type Cell = string | number | null | undefined
 
-/** Columns aligned by their widest cell; numbers to the right. */
-export function formatTable(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
+/**
+ * Columns aligned by their widest cell; numbers to the right, also those that `numeric` says come as text.
+ */
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  numeric: readonly boolean[] = [],
+): string {
   const text = rows.map((row) =>
     row.map((cell) => (cell === null || cell === undefined ? '' : String(cell))),
   )
@@ -48,7 +54,9 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
     text.reduce((widest, row) => Math.max(widest, row[index]?.length ?? 0), name.length),
   )
   const isNumber = header.map(
-    (_, index) => rows.length > 0 && rows.every((row) => typeof row[index] === 'number'),
+    (_, index) =>
+      numeric[index] === true ||
+      (rows.length > 0 && rows.every((row) => typeof row[index] === 'number')),
   )
   const line = (cells: readonly string[]): string =>
     cells
@@ -63,7 +71,23 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
 }
 
 /** A value as a table shows it: nested ones as JSON. */
-export function toCell(value: Json): string | number | null {
+function toCell(value: Json): string | number | null {
   if (value === null || typeof value === 'number') return value
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
+
+/** Columns and rows of an answer as a table. */
+export function formatAnswer({ columns, rows }: AnswerShape): string {
+  return formatTable(
+    columns.map((column) => column.name),
+    rows.map((row) => row.map(toCell)),
+    columns.map((column) => NUMERIC.test(column.type)),
+  )
+}
+
+type AnswerShape = {
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  readonly rows: readonly (readonly Json[])[]
+}
+
+const NUMERIC = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))$/

@@ -187,6 +187,7 @@ function renderLines(view: ProgressView, now: number, memoryBytes: number): read
   ]
 }
 
+/** Back to the first line of the block, from its left edge: the terminal may have echoed a ^C below. */
 function wipe(lines: number): string {
-  return lines === 0 ? '' : `\u001B[${lines}A\u001B[0J`
+  return lines === 0 ? '' : `\r\u001B[${lines}A\u001B[0J`
 }

@@ -3,12 +3,13 @@
  * semicolon. A failing statement ends a script, since what follows may rest on it; it does not end a
  * prompt. Ctrl-C stops the statement that runs or drops the one that is typed; Ctrl-D leaves.
  */
+import { once } from 'node:events'
 import { createInterface, type Interface } from 'node:readline'
 import { HakiriError } from '../lib/error.ts'
 import type { Json } from '../lib/json.ts'
 import type { Answer, Engine } from '../sink/query/engine.ts'
 import type { CommandIo, CommandOutput } from './command.ts'
-import { formatError, formatTable, toCell } from './output.ts'
+import { formatAnswer, formatError } from './output.ts'
 
 const ROWS_MAX = 100
 const SCRIPT_ROWS_MAX = 100_000
@@ -50,39 +51,49 @@ async function dialogue(engine: Engine, io: CommandIo): Promise<CommandOutput> {
     prompt: FRESH,
   })
   let statement = ''
-  let running: AbortController | undefined
-  lines.on('SIGINT', () => {
-    if (running) return running.abort()
-    process.stdout.write('\n')
+  let asked = 0
+  let waiting = 0
+  let work = Promise.resolve()
+  // Of all statements that run or wait; lines may come faster than answers.
+  let cancel = new AbortController()
+  const run = (sql: string): void => {
+    const signal = AbortSignal.any([cancel.signal, io.stop])
+    asked++
+    waiting++
+    work = work.then(async () => {
+      await tell(engine, sql, signal, io)
+      if (--waiting === 0 && !io.stop.aborted) startLine(lines, FRESH)
+    })
+  }
+  lines.on('line', (line) => {
+    if (isLeave(line)) return lines.close()
+    statement += `${line}\n`
+    if (!isWhole(statement)) return startLine(lines, statement.trim() === '' ? FRESH : GOING_ON)
+    run(statement)
     statement = ''
-    startLine(lines, FRESH)
   })
+  lines.on('SIGINT', () => {
+    cancel.abort()
+    cancel = new AbortController()
+    statement = ''
+    process.stdout.write('\n')
+    if (waiting === 0) startLine(lines, FRESH)
+  })
+  const closed = once(lines, 'close')
   process.stdout.write(
     'SQL over all tables; end a statement with ; and leave with \\q or Ctrl-D.\n',
   )
   lines.prompt()
-  let count = 0
-  for await (const line of lines) {
-    if (isLeave(line)) break
-    statement += `${line}\n`
-    if (isWhole(statement)) {
-      running = new AbortController()
-      await tell(engine, statement, AbortSignal.any([running.signal, io.stop]), io)
-      running = undefined
-      statement = ''
-      count++
-    }
-    if (io.stop.aborted) break
-    startLine(lines, statement.trim() === '' ? FRESH : GOING_ON)
-  }
-  lines.close()
-  return { result: { statements: count }, summary: '', stopped: io.stop.aborted }
+  await closed
+  await work
+  return { result: { statements: asked }, summary: '', stopped: io.stop.aborted }
 }
 
 const FRESH = 'hakiri> '
 const GOING_ON = '     -> '
 
 function startLine(lines: Interface, text: string): void {
+  if ('closed' in lines && lines.closed) return
   // Ctrl-C leaves what was typed in the line; it is dropped here.
   lines.write(null, { ctrl: true, name: 'u' })
   lines.setPrompt(text)
@@ -96,6 +107,7 @@ async function tell(
   io: CommandIo,
 ): Promise<void> {
   try {
+    if (signal.aborted) throw new HakiriError('CANCELLED', 'the statement was not run')
     process.stdout.write(`${answerText(await engine.ask(sql, ROWS_MAX, signal))}\n`)
   } catch (error) {
     if (!(error instanceof HakiriError)) throw error
@@ -104,11 +116,7 @@ async function tell(
 }
 
 function answerText(found: Answer): string {
-  const table = formatTable(
-    found.columns.map((column) => column.name),
-    found.rows.map((row) => row.map(toCell)),
-  )
-  return `${table}\n${found.rows.length} row(s)${found.truncated ? ' shown, there are more' : ''}`
+  return `${formatAnswer(found)}\n${found.rows.length} row(s)${found.truncated ? ' shown, there are more' : ''}`
 }
 
 function isLeave(line: string): boolean {

@@ -17,7 +17,9 @@ const ENCODER_BYTES = 256e6
 
 export const compact: CommandRun = async (input, io) => {
   const reports = await eachTable(input, io, async (table, destination, deps) => {
-    const report = await compactTable(table, destination.files, deps, io.stop)
+    // Asked for by hand, it does not wait until there are many.
+    const files = { ...destination.files, compactMinFiles: 2 }
+    const report = await compactTable(table, files, deps, io.stop)
     return [table.name, report.filesBefore, report.filesAfter, formatBytes(report.bytesRewritten)]
   })
   return {

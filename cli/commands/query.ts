@@ -11,7 +11,7 @@ import type { AsOf } from '../../sink/query/read-log.ts'
 import type { ObjectStore } from '../../sink/store/store.ts'
 import { wholeNumber } from '../arguments.ts'
 import type { CommandInput, CommandIo, CommandOutput, CommandRun } from '../command.ts'
-import { formatTable, toCell } from '../output.ts'
+import { formatAnswer } from '../output.ts'
 import { openProject, type Project } from '../project.ts'
 
 const QUERY_MEMORY_BYTES = 1e9
@@ -88,9 +88,7 @@ async function answer(
     return exportAnswer(engine, sql, exportFormat(format, output), output, scratch, io)
   const limit = wholeNumber(String(options['limit'] ?? '100'), '--limit')
   const found = await engine.ask(sql, globals.json ? JSON_ROWS_MAX : limit, io.stop)
-  const names = found.columns.map((column) => column.name)
-  const rows = found.rows.map((row) => row.map(toCell))
-  io.data(`${formatTable(names, rows)}\n`)
+  io.data(`${formatAnswer(found)}\n`)
   return {
     result: {
       columns: found.columns.map((column) => ({ ...column })),

@@ -125,6 +125,8 @@ async function ask(connection: DuckDBConnection, sql: string, rowsMax: number): 
   return { columns, rows, truncated: false }
 }
 
+const INTERRUPT_MS = 50
+
 const COPY_OPTIONS: Readonly<Record<ExportFormat, string>> = {
   csv: 'FORMAT csv, HEADER true',
   json: 'FORMAT json, ARRAY true',
@@ -153,7 +155,12 @@ async function interruptible<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
-  const interrupt = (): void => connection.interrupt()
+  // Again and again: an interrupt that comes before the query has begun would be lost.
+  let again: NodeJS.Timeout | undefined
+  const interrupt = (): void => {
+    connection.interrupt()
+    again ??= setInterval(() => connection.interrupt(), INTERRUPT_MS)
+  }
   signal.addEventListener('abort', interrupt, { once: true })
   try {
     return await work()
@@ -162,6 +169,7 @@ async function interruptible<T>(
       throw new HakiriError('CANCELLED', 'the query was stopped', { cause: error })
     throw error instanceof HakiriError ? error : sqlError(error)
   } finally {
+    clearInterval(again)
     signal.removeEventListener('abort', interrupt)
   }
 }

@@ -182,7 +182,7 @@ test('bash completes commands, their words, options and formats from the script'
   t.deepEqual(await ask('sta'), ['status', 'state'])
   t.deepEqual(
     (await ask('')).toSorted(),
-    [...new Set(COMMANDS.map((spec) => commandName(spec).split(' ')[0]))].toSorted(),
+    [...new Set(COMMANDS.map((spec) => commandName(spec).split(' ')[0] ?? ''))].toSorted(),
   )
   t.deepEqual(await ask('state', ''), ['get', 'set', 'reset'])
   t.deepEqual(await ask('tables', 'show', ''), [])
