@@ -30,7 +30,13 @@ export async function createConnector(pipeline: Pipeline): Promise<Connector> {
       return (await CONNECTORS.http())(source, { concurrency, requestsPerHour, requestsPerSecond })
     }
     case 'file':
-      return (await CONNECTORS.file())({ ...source, shardBy, types })
+      return (await CONNECTORS.file())({
+        ...source,
+        shardBy,
+        types,
+        // Only a table that merges by key may see rows of a changed file again.
+        changed: pipeline.write.mode === 'upsert' ? 'reread' : 'refuse',
+      })
     case 'github':
     case 'wasm':
       throw new HakiriError(

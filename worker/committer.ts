@@ -178,7 +178,7 @@ export function createCommitter(
       cursor,
       done,
       changes: uploaded,
-      state: job.keepState ? state : {},
+      state,
       counters,
     })
     if (outcome.kind !== 'committed') throw await refused(outcome, uploaded)

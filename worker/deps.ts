@@ -59,8 +59,6 @@ export type ShardJob = {
   readonly table: string
   readonly generation: number
   readonly mode: ReadMode
-  /** Connector state (ETags) may skip rows that did not change: only sound when tables keep old rows. */
-  readonly keepState: boolean
   /** Loads a generation that takes the place of the visible one when all of its shards are done. */
   readonly isStaged: boolean
   /** Source primary key, when the pipeline names none. */

@@ -140,9 +140,25 @@ export async function maintainAfterRun(
   for (const { table: name } of summary.tables) {
     const table = await deps.catalog.table(name)
     if (!table || table.nextVersion === 0 || signal.aborted) continue
-    await compactTable(table, destination.files, deps, signal)
+    if (!(await isMostlyNew(table, summary, deps))) {
+      await compactTable(table, destination.files, deps, signal)
+    }
     await vacuumTable(table, destination.files.retainMs, deps)
   }
+}
+
+/**
+ * A load that makes up most of its table is not rewritten at once, which would double its cost: later
+ * runs, or `hakiri tables compact`, take its files up.
+ */
+async function isMostlyNew(
+  table: TableRow,
+  summary: RunSummary,
+  deps: WorkerDeps,
+): Promise<boolean> {
+  const live = await deps.catalog.liveFiles(table.name)
+  const bytes = live.reduce((sum, file) => sum + file.bytes, 0)
+  return summary.counters.bytesWritten > bytes / 2
 }
 
 /** Deletes files that were removed from the log longer ago than `retainMs`. Returns how many. */

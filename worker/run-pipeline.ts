@@ -145,7 +145,6 @@ function shardJob(
     table,
     generation: target.staged && row.staging !== null ? row.staging : row.generation,
     mode: target.mode,
-    keepState: !target.staged,
     isStaged: target.staged,
     sourceKey: target.sourceKey,
     batchBytes: memory.batchBytes,

@@ -83,7 +83,8 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
   async function acquire(onCommit: () => void): Promise<ShardEvent> {
     const row = await deps.catalog.acquireShard(key, job.generation)
     committer = createCommitter(job, row, deps, onCommit)
-    const state = job.keepState ? await deps.catalog.shardState(key) : {}
+    // State belongs to a generation, so a load from scratch starts without ETags that would hide rows.
+    const state = await deps.catalog.shardState(key)
     // A full pass that ended starts over, and one that did not carries on. A staged load that waits
     // for other shards has this one's rows already.
     const wasRead = row.done && job.mode.kind === 'full' && row.generation === job.generation
