@@ -5,6 +5,7 @@ import { dirname, extname, join, resolve } from 'node:path'
 import { createReadStream } from 'node:fs'
 import { pipeline as pipeStreams } from 'node:stream/promises'
 import { HakiriError } from '../../lib/error.ts'
+import { systemClock } from '../../lib/system/clock.ts'
 import type { Engine, ExportFormat } from '../../sink/query/engine.ts'
 import { openQuery } from '../../sink/query/open.ts'
 import type { AsOf } from '../../sink/query/read-log.ts'
@@ -58,6 +59,7 @@ async function openSession(
       tempFolder: join(scratch, 'spill'),
       memoryBytes: QUERY_MEMORY_BYTES,
       threads: availableParallelism(),
+      clock: systemClock,
       asOf: at,
       mentionedIn: sql,
       outputFolders: [scratch],

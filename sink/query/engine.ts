@@ -7,6 +7,7 @@ import {
 } from '@duckdb/node-api'
 import { toHakiriError, HakiriError } from '../../lib/error.ts'
 import type { Json } from '../../lib/json.ts'
+import type { Clock } from '../../lib/ports.ts'
 import { viewStatements, type TableView } from './views.ts'
 
 export type Answer = {
@@ -33,6 +34,7 @@ export type EngineOptions = {
   readonly memoryBytes: number
   readonly threads: number
   readonly tempFolder: string
+  readonly clock: Clock
 }
 
 export async function openEngine(options: EngineOptions): Promise<Engine> {
@@ -47,10 +49,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   })
   const connection = await instance.connect()
   await connection.run(`SET TimeZone = 'UTC'`)
-  return engineOn(instance, connection)
+  return engineOn(instance, connection, options.clock)
 }
 
-function engineOn(instance: DuckDBInstance, connection: DuckDBConnection): Engine {
+function engineOn(instance: DuckDBInstance, connection: DuckDBConnection, clock: Clock): Engine {
   return {
     async define(views) {
       for (const statement of viewStatements(views)) await connection.run(statement)
@@ -68,9 +70,9 @@ function engineOn(instance: DuckDBInstance, connection: DuckDBConnection): Engin
       await connection.run('SET lock_configuration = true')
     },
     ask: (sql, rowsMax, signal) =>
-      interruptible(connection, signal, () => ask(connection, sql, rowsMax)),
+      interruptible(connection, clock, signal, () => ask(connection, sql, rowsMax)),
     write: (sql, path, format, signal) =>
-      interruptible(connection, signal, () => write(connection, sql, path, format)),
+      interruptible(connection, clock, signal, () => write(connection, sql, path, format)),
     async [Symbol.asyncDispose]() {
       connection.closeSync()
       instance.closeSync()
@@ -152,15 +154,12 @@ async function write(
 
 async function interruptible<T>(
   connection: DuckDBConnection,
+  clock: Clock,
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
-  // Again and again: an interrupt that comes before the query has begun would be lost.
-  let again: NodeJS.Timeout | undefined
-  const interrupt = (): void => {
-    connection.interrupt()
-    again ??= setInterval(() => connection.interrupt(), INTERRUPT_MS)
-  }
+  const settled = new AbortController()
+  const interrupt = (): void => void interruptUntil(settled.signal, connection, clock)
   signal.addEventListener('abort', interrupt, { once: true })
   try {
     return await work()
@@ -169,8 +168,20 @@ async function interruptible<T>(
       throw new HakiriError('CANCELLED', 'the query was stopped', { cause: error })
     throw error instanceof HakiriError ? error : sqlError(error)
   } finally {
-    clearInterval(again)
+    settled.abort()
     signal.removeEventListener('abort', interrupt)
+  }
+}
+
+/** Again and again: an interrupt that comes before the query has begun is lost. */
+async function interruptUntil(
+  settled: AbortSignal,
+  connection: DuckDBConnection,
+  clock: Clock,
+): Promise<void> {
+  while (!settled.aborted) {
+    connection.interrupt()
+    await clock.sleep(INTERRUPT_MS, settled).catch(() => undefined)
   }
 }
 

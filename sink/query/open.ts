@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { HakiriError } from '../../lib/error.ts'
 import { CONFIG } from '../plan/actions.ts'
 import { logFolder, tableFolder } from '../plan/names.ts'
+import type { Clock } from '../../lib/ports.ts'
 import type { Snapshot } from '../plan/replay.ts'
 import type { ObjectStore } from '../store/store.ts'
 import { openEngine, type Engine } from './engine.ts'
@@ -15,6 +16,7 @@ export type QueryOptions = {
   readonly cacheFolder: string
   readonly tempFolder: string
   readonly memoryBytes: number
+  readonly clock: Clock
   readonly threads: number
   readonly asOf: AsOf
   /** Only tables that this text mentions are opened; undefined opens all. */

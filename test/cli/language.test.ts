@@ -219,7 +219,7 @@ test('a reader that goes away is no failure; a full disk is one', async (t) => {
      hakiri help | true
      echo 'from range(9); from range(9);' | hakiri query | true`,
   )
-  t.deepEqual([gone.code, gone.stderr, gone.stdout], [0, '', 'range\nrange\n'])
+  t.deepEqual([gone.code, gone.stderr, gone.stdout], [0, '', 'range\n range\n'])
   for (const command of ['status', `query --format csv 'from range(9)'`, 'status --json']) {
     const full = await shell(project, `hakiri ${command} >/dev/full`)
     t.is(full.code, 3, command)
