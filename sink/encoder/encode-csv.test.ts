@@ -147,7 +147,7 @@ test('random rows come back equal', async (t) => {
         [
           csvField(item.text),
           item.long ?? '',
-          item.double ?? '',
+          Object.is(item.double, -0) ? '-0' : (item.double ?? ''),
           item.cents === null ? '' : money(item.cents),
           item.micros === null ? '' : instant(item.micros),
           item.bytes === null ? '' : `\\x${Buffer.from(item.bytes).toString('hex')}`,

@@ -16,6 +16,8 @@ export type Value = string | number | bigint | boolean | null
 export type Session = Disposable & {
   /** Runs one statement and returns its rows; `texts` is bound as the one parameter, a list. */
   rows(sql: string, texts?: readonly string[]): Promise<readonly (readonly Value[])[]>
+  /** Runs one statement and hands its rows over in pieces, each column by itself. */
+  chunks(sql: string, take: (columns: readonly (readonly Value[])[]) => void): Promise<void>
   /** Makes the running statement fail soon; does nothing when none runs. */
   interrupt(): void
 }
@@ -59,6 +61,14 @@ function session(connection: DuckDBConnection): Session {
         ? connection.runAndReadAll(sql, [listValue(texts)], [LIST(VARCHAR)])
         : connection.runAndReadAll(sql))
       return reader.getRows() as readonly (readonly Value[])[]
+    },
+    async chunks(sql, take) {
+      const result = await connection.stream(sql)
+      for (;;) {
+        const chunk = await result.fetchChunk()
+        if (!chunk || chunk.rowCount === 0) return
+        take(chunk.getColumns() as readonly (readonly Value[])[])
+      }
     },
     interrupt: () => connection.interrupt(),
     [Symbol.dispose]: () => connection.closeSync(),

@@ -179,6 +179,13 @@ test.serial('the process ends by itself when its parent is killed', async (t) =>
   await once(spawn('tail', [`--pid=${pid}`, '-s', '0.05', '-f', '/dev/null']), 'exit')
   t.false(existsSync(`/proc/${pid}`))
   t.deepEqual(await readdir(tempFolder), [])
+  const written = await Promise.all(
+    (await readdir(job.outFolder)).map((name) => readFile(join(job.outFolder, name), 'latin1')),
+  )
+  t.false(
+    written.some((text) => text.endsWith('PAR1')),
+    'the job went on to its end',
+  )
 })
 
 test.serial('the process gets nothing of the environment but its allocator setting', async (t) => {

@@ -1,8 +1,9 @@
 /**
- * Many files of one table and partition into one, within the engine's memory: keys are compared in a
- * pass of their own, and rows then stream. Columns are matched by field id, so files of older schema
+ * Many files of one table and partition into one, within the engine's memory: keys are compared first,
+ * in passes of their own, and rows then stream. Columns are matched by field id, so files of older schema
  * revisions read as null where they lack a column.
  */
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SEQUENCE_COLUMN, SEQUENCE_FIELD_ID } from '../plan/batch-plan.ts'
 import type { EncodedFile, RewriteJob } from './encoder.ts'
@@ -15,22 +16,26 @@ import { copyStatement, engineType, ident, literal } from './sql-text.ts'
 const ROW_GROUP_BYTES = 24_000_000
 const ROW_GROUP_ROWS_MAX = 122_880
 const ROW_GROUP_ROWS_MIN = 2_048
-const KEPT = '"#kept"'
 
 export async function rewriteFiles(rewrite: RewriteJob, job: Job): Promise<EncodedFile> {
-  const path = join(rewrite.outFolder, 'rewritten.parquet')
   const columns = fileColumns(rewrite)
-  const reader = readerOf(rewrite, columns)
-  const list = columns.map(({ name }) => ident(name)).join(', ')
-  const key = rewrite.mergeKey ?? []
-  if (key.length > 0) await runStatement(job, keepNewest(reader, key))
-  const kept = key.length > 0 ? ` WHERE (file_index, file_row_number) IN (FROM ${KEPT})` : ''
-  const ids = new Map(columns.map(({ name, id }) => [name, id]))
-  const rowGroupRows = await rowsPerGroup(rewrite.inputs, job)
-  const copy = copyStatement(`SELECT ${list} FROM ${reader}${kept}`, path, ids, rowGroupRows)
-  const rows = await runCopy(job, copy)
-  const stored = rewrite.columns.filter(({ name }) => !Object.hasOwn(rewrite.partition, name))
-  return finishFile(job.session, path, rows, stored, rewrite.partition)
+  const files = await readFacts(rewrite.inputs, job)
+  const flagsPath = job.temporary()
+  try {
+    const reader = readerOf(rewrite, columns)
+    const key = rewrite.mergeKey ?? []
+    if (key.length > 0) await writeFlags(flagsPath, await newestRows(reader, key, files, job))
+    const list = columns.map(({ name }) => ident(name)).join(', ')
+    const rows = key.length > 0 ? flagged(reader, flagsPath) : reader
+    const path = join(rewrite.outFolder, 'rewritten.parquet')
+    const ids = new Map(columns.map(({ name, id }) => [name, id]))
+    const select = `SELECT ${list} FROM ${rows}`
+    const written = await runCopy(job, copyStatement(select, path, ids, rowsPerGroup(files)))
+    const stored = rewrite.columns.filter(({ name }) => !Object.hasOwn(rewrite.partition, name))
+    return await finishFile(job.session, path, written, stored, rewrite.partition)
+  } finally {
+    await rm(flagsPath, { force: true })
+  }
 }
 
 type FileColumn = { readonly id: number; readonly name: string; readonly type: string }
@@ -56,25 +61,91 @@ function readerOf({ inputs }: RewriteJob, columns: readonly FileColumn[]): strin
   return `read_parquet([${files}], schema=MAP {${schema}}, file_row_number=true, hive_partitioning=false)`
 }
 
-/** Where the newest version of each key is; among equal sequences the last in log order wins. */
-function keepNewest(reader: string, key: readonly string[]): string {
+// ── Newest per key ────────────────────────────────────────────────────────────────────────────────
+
+/** Rows whose keys are compared in one pass. */
+const PASS_ROWS = 1_000_000
+/** Row numbers within a file. */
+const PLACE_BITS = 40
+
+const [YES, NO, NEWLINE] = [116, 102, 10]
+
+/**
+ * One byte a row, in the order of reading: whether it is the newest of its key. Among equal sequences
+ * the last in log order wins. Keys are compared in passes over a part of them each, and a row is known
+ * by one number, so that memory does not grow with the files.
+ */
+async function newestRows(
+  reader: string,
+  key: readonly string[],
+  files: FileFacts,
+  job: Job,
+): Promise<Uint8Array> {
+  const flags = new Uint8Array(files.rows).fill(NO)
   const columns = key.map(ident).join(', ')
-  const place = `{'file_index': file_index, 'file_row_number': file_row_number}`
-  const order = `{'sequence': ${ident(SEQUENCE_COLUMN)}, 'file': file_index, 'row': file_row_number}`
-  return (
-    `CREATE OR REPLACE TEMP TABLE ${KEPT} AS SELECT place.file_index, place.file_row_number FROM ` +
-    `(SELECT arg_max(${place}, ${order}) AS place FROM ${reader} GROUP BY ${columns})`
-  )
+  const passes = Math.ceil(files.rows / PASS_ROWS)
+  const version = `CAST(coalesce(${ident(SEQUENCE_COLUMN)}, 0) AS HUGEINT) << 64`
+  const place = `(CAST(file_index AS HUGEINT) << ${PLACE_BITS}) + file_row_number`
+  for (let pass = 0; pass < passes; pass++) {
+    job.signal.throwIfAborted()
+    const newest =
+      `SELECT max((${version}) + ${place}) AS newest FROM ${reader} ` +
+      `WHERE hash(${columns}) % ${passes} = ${pass} GROUP BY ${columns}`
+    const parts =
+      `CAST((newest >> ${PLACE_BITS}) & ${2 ** 24 - 1} AS INTEGER), ` +
+      `CAST(newest & ${2 ** PLACE_BITS - 1} AS DOUBLE)`
+    await job.session.chunks(`SELECT ${parts} FROM (${newest})`, ([indexes = [], rows = []]) => {
+      for (let i = 0; i < rows.length; i++) {
+        flags[files.firstRows[Number(indexes[i])]! + Number(rows[i])] = YES
+      }
+    })
+  }
+  return flags
 }
 
-async function rowsPerGroup(inputs: readonly string[], job: Job): Promise<number> {
-  const files = inputs.map(literal).join(', ')
-  const [row] = await runStatement(
-    job,
-    `SELECT CAST(coalesce(sum(total_uncompressed_size), 0) AS BIGINT), (SELECT CAST(coalesce(sum(num_rows), 0) ` +
-      `AS BIGINT) FROM parquet_file_metadata([${files}])) FROM parquet_metadata([${files}])`,
-  )
-  const rowBytes = Number(row?.[0] ?? 0) / Math.max(1, Number(row?.[1] ?? 0))
-  const rows = Math.floor(ROW_GROUP_BYTES / Math.max(1, rowBytes))
-  return Math.min(ROW_GROUP_ROWS_MAX, Math.max(ROW_GROUP_ROWS_MIN, rows))
+async function writeFlags(path: string, flags: Uint8Array): Promise<void> {
+  const lines = Buffer.alloc(flags.length * 2, NEWLINE)
+  for (let i = 0; i < flags.length; i++) lines[2 * i] = flags[i]!
+  await writeFile(path, lines)
+}
+
+/** Reads flags beside rows: a join by position streams and keeps the order. */
+function flagged(reader: string, flagsPath: string): string {
+  const flags =
+    `read_csv(${literal(flagsPath)}, columns={'#keep': 'BOOLEAN'}, auto_detect=false, ` +
+    `header=false, delim=',', new_line='\\n', parallel=false, buffer_size=4194304, ` +
+    `max_line_size=1048576)`
+  return `(SELECT * FROM ${reader}) POSITIONAL JOIN ${flags} WHERE "#keep"`
+}
+
+// ── Facts ─────────────────────────────────────────────────────────────────────────────────────────
+
+type FileFacts = {
+  readonly rows: number
+  /** For each file, the number of its first row. */
+  readonly firstRows: readonly number[]
+  readonly uncompressedBytes: number
+}
+
+async function readFacts(inputs: readonly string[], job: Job): Promise<FileFacts> {
+  const firstRows: number[] = []
+  let rows = 0
+  let uncompressedBytes = 0
+  for (const path of inputs) {
+    const [fact] = await runStatement(
+      job,
+      `SELECT (SELECT num_rows FROM parquet_file_metadata(${literal(path)})), ` +
+        `(SELECT CAST(coalesce(sum(total_uncompressed_size), 0) AS BIGINT) FROM parquet_metadata(${literal(path)}))`,
+    )
+    firstRows.push(rows)
+    rows += Number(fact?.[0] ?? 0)
+    uncompressedBytes += Number(fact?.[1] ?? 0)
+  }
+  return { rows, firstRows, uncompressedBytes }
+}
+
+function rowsPerGroup({ rows, uncompressedBytes }: FileFacts): number {
+  const rowBytes = uncompressedBytes / Math.max(1, rows)
+  const fitting = Math.floor(ROW_GROUP_BYTES / Math.max(1, rowBytes))
+  return Math.min(ROW_GROUP_ROWS_MAX, Math.max(ROW_GROUP_ROWS_MIN, fitting))
 }
