@@ -12,7 +12,7 @@ import { QUEUE_MAX } from './limits.ts'
 import type { Answers, Call } from './protocol.ts'
 
 export type EncoderOptions = {
-  /** Memory for each process; see ENCODER_BYTES. */
+  /** Memory for each process: 256 MB is enough for batches of BATCH_BYTES. */
   readonly memoryBytes: number
   /** An existing folder for spilled data. */
   readonly tempFolder: string

@@ -2,8 +2,6 @@
 
 /** Bytes of csv or ndjson in one batch: larger ones only cost memory. */
 export const BATCH_BYTES = 48_000_000
-/** Bytes given to one encoder process; enough for batches of `BATCH_BYTES`. */
-export const ENCODER_BYTES = 256_000_000
 /** Files of one batch. */
 export const PARTITIONS_MAX = 1_000
 /** The largest row that is encoded; larger ones are rejected. */

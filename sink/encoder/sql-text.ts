@@ -1,5 +1,4 @@
 /** Pieces of SQL text. Whatever comes from outside passes through `ident` or `literal`. */
-import { decimalParts } from '../../lib/column.ts'
 import type { ColumnType } from '../../lib/column.ts'
 
 /** A quoted identifier. */
@@ -58,8 +57,3 @@ export function copyStatement(
 
 /** Larger than any batch: keeps a file to one row group. */
 export const ONE_ROW_GROUP = 1_000_000_000
-
-/** True for the types whose values are numbers. */
-export function isNumeric(type: ColumnType): boolean {
-  return ['short', 'integer', 'long', 'float', 'double'].includes(type) || !!decimalParts(type)
-}
