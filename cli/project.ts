@@ -206,7 +206,8 @@ async function freshScratch(root: string): Promise<string> {
   return folder
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine is at work. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

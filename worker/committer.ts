@@ -30,8 +30,14 @@ import type { SealedBatch, StateChange } from './spool.ts'
 const REPLANS_MAX = 8
 
 export type Committer = {
+  /** What is in the batch; may run while the batch before it is written. */
+  look(batch: SealedBatch, signal: AbortSignal): Promise<readonly ObservedColumn[]>
   /** Writes the batch; commits it, and what waited before it, when it ends at a cursor. */
-  write(batch: SealedBatch, signal: AbortSignal): Promise<void>
+  write(
+    batch: SealedBatch,
+    signal: AbortSignal,
+    seen?: Promise<readonly ObservedColumn[]>,
+  ): Promise<void>
   /** Commits what is left, with the mark that the source had no more rows when `done`. */
   finish(done: boolean): Promise<void>
   /** Deletes uploads that no commit will name. */
@@ -61,11 +67,19 @@ export function createCommitter(
     counters = { ...counters, [what]: (counters[what] ?? 0) + by }
   }
 
-  async function write(batch: SealedBatch, signal: AbortSignal): Promise<void> {
+  async function look(batch: SealedBatch, signal: AbortSignal): Promise<readonly ObservedColumn[]> {
+    return batch.input ? deps.encoder.inspect(batch.input, signal) : []
+  }
+
+  async function write(
+    batch: SealedBatch,
+    signal: AbortSignal,
+    seen = look(batch, signal),
+  ): Promise<void> {
     const outFolder = join(deps.scratchFolder, `encode-${job.runId}-${deps.random.uuid()}`)
     await mkdir(outFolder, { recursive: true })
     try {
-      const encoded = await encodeBatch(batch, outFolder, signal)
+      const encoded = await encodeBatch(batch, seen, outFolder, signal)
       await admitRejects(job, deps, [...batch.rejects, ...encoded.rejected], batch.rows)
       await addTableFiles(job.table, tableFolder(job.table), encoded)
       await addRejects([...batch.rejects, ...encoded.rejected], outFolder)
@@ -86,12 +100,13 @@ export function createCommitter(
   /** Plans against the newest schema, and again when it moved or values turned out not to fit. */
   async function encodeBatch(
     batch: SealedBatch,
+    seen: Promise<readonly ObservedColumn[]>,
     outFolder: string,
     signal: AbortSignal,
   ): Promise<Planned> {
     let table = await tableRow()
     if (!batch.input) return { revision: table.schemaRevision, files: [], rows: 0, rejected: [] }
-    let observed = await deps.encoder.inspect(batch.input, signal)
+    let observed = await seen
     for (let round = 0; round < REPLANS_MAX; round++) {
       const planned = await planForTable(job, table, observed, { seq, batch: batches }, deps)
       if (planned.kind === 'moved') {
@@ -248,6 +263,7 @@ export function createCommitter(
   }
 
   return {
+    look,
     write,
     drop,
     count,

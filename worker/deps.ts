@@ -1,5 +1,5 @@
 /** What a worker needs from the outside; filled in by the command line, the only composition root. */
-import type { Catalog, TableRow } from '../catalog/catalog.ts'
+import type { Catalog } from '../catalog/catalog.ts'
 import type { Connector, ReadMode } from '../connector/connector.ts'
 import type { HakiriError } from '../lib/error.ts'
 import type { Json } from '../lib/json.ts'
@@ -83,5 +83,3 @@ export type ShardResult = {
   readonly error: HakiriError | undefined
   readonly rows: number
 }
-
-export type TableTarget = { readonly row: TableRow; readonly folder: string }

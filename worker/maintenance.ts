@@ -20,8 +20,6 @@ import type { RunSummary } from './run-pipeline.ts'
 
 /** Maintenance commits under shards of its own, so that it is fenced like everything else. */
 export const MAINTENANCE_PIPELINE = '~maintenance'
-/** An upload younger than this may belong to a commit that is still under way. */
-export const ORPHAN_GRACE_MS = 24 * 3_600_000
 
 export type MaintenanceReport = {
   readonly table: string

@@ -36,14 +36,21 @@ export function createReading(
   let writing: Promise<void> = Promise.resolve()
   let writeFailure: HakiriError | undefined
 
-  /** Hands the batch to the committer once the one before it is through. */
+  /** Hands the batch to the committer once the one before it is through; it is looked at meanwhile. */
   async function seal(): Promise<void> {
-    await writing
-    if (writeFailure !== undefined) throw writeFailure
     const batch = await spool.seal()
     spool = newSpool()
     openedAt = undefined
-    writing = committer.write(batch, writes.signal).catch((error: unknown) => {
+    const seen = committer.look(batch, writes.signal)
+    // Its failure is met by the write that awaits it.
+    seen.catch(() => undefined)
+    await writing
+    if (writeFailure !== undefined) {
+      await seen.catch(() => undefined)
+      await batch.release()
+      throw writeFailure
+    }
+    writing = committer.write(batch, writes.signal, seen).catch((error: unknown) => {
       writeFailure = operatingError(error, 'ENCODE_FAILED', job.table)
       source.abort(error)
     })

@@ -87,7 +87,8 @@ export function createSpool(path: string): Spool {
   function input(): BatchInput | undefined {
     if (part) return { format: 'parquet', path: part.path, from: part.from, rows: part.rows }
     if (!handle || rows === 0) return undefined
-    return format === 'csv' ? { format, path, columns: columns ?? [] } : { format: 'ndjson', path }
+    if (format === 'csv') return { format, path, columns: columns ?? [], rows }
+    return { format: 'ndjson', path }
   }
 
   async function release(): Promise<void> {

@@ -17,6 +17,7 @@ import { EXIT, exitCodeOf } from '../exit.ts'
 import { clientMemory } from '../memory.ts'
 import { formatTable } from '../output.ts'
 import { createProgress, type Progress } from '../progress.ts'
+import { markLostRuns } from '../lost-runs.ts'
 import { openProject, type Project } from '../project.ts'
 import { openWorker } from '../worker.ts'
 
@@ -45,6 +46,7 @@ export async function runAndReport(
   io: CommandIo,
 ): Promise<CommandOutput> {
   await using catalog = await project.openCatalog()
+  await markLostRuns(catalog)
   const scratchFolder = await project.scratchFolder()
   const summaries: RunSummary[] = []
   const failures: Failure[] = []

@@ -5,6 +5,7 @@ import type { Json } from '../../lib/json.ts'
 import { formatBytes, formatDuration } from '../../lib/units.ts'
 import type { CommandRun } from '../command.ts'
 import { formatTable } from '../output.ts'
+import { markLostRuns } from '../lost-runs.ts'
 import { openProject } from '../project.ts'
 import { wholeNumber } from '../arguments.ts'
 import { ago, isoTime } from '../time.ts'
@@ -12,6 +13,7 @@ import { ago, isoTime } from '../time.ts'
 export const runs: CommandRun = async ({ args, options, globals }, io) => {
   const project = await openProject(globals, io)
   await using catalog = await project.openCatalog()
+  await markLostRuns(catalog)
   const pipeline = args[0] as string | undefined
   const limit = wholeNumber(String(options['limit'] ?? '20'), '--limit')
   const found = await catalog.runs({ ...(pipeline === undefined ? {} : { pipeline }), limit })

@@ -2,12 +2,14 @@
 import type { RunRow } from '../../catalog/catalog.ts'
 import type { CommandRun } from '../command.ts'
 import { formatTable } from '../output.ts'
+import { markLostRuns } from '../lost-runs.ts'
 import { openProject } from '../project.ts'
 import { ago } from '../time.ts'
 
 export const status: CommandRun = async ({ globals }, io) => {
   const project = await openProject(globals, io)
   await using catalog = await project.openCatalog()
+  await markLostRuns(catalog)
   const decisions = await catalog.decisions('pending')
   const rows: { pipeline: string; last: RunRow | undefined; shards: number; unfinished: number }[] =
     []

@@ -6,7 +6,8 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, join } from 'node:path'
 import { HakiriError, toHakiriError } from '../../lib/error.ts'
 import type { Clock, Logger } from '../../lib/ports.ts'
 import type { Answers, Call, ChildOptions, Failure, Reply, Request } from './protocol.ts'
@@ -107,10 +108,19 @@ type LaunchHooks = {
   readonly onEnd: () => void
 }
 
+/** Nothing of ours but the cache of compiled code, which halves the start of the child. */
+function childEnvironment(): NodeJS.ProcessEnv {
+  const cache = getCompileCacheDir()
+  return {
+    MALLOC_ARENA_MAX: '1',
+    ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) }),
+  }
+}
+
 function launch(options: LinkOptions, folder: string, hooks: LaunchHooks): Running {
   const argument: ChildOptions = { memoryBytes: options.memoryBytes, folder }
   const child = fork(options.childFile, [JSON.stringify(argument)], {
-    env: { MALLOC_ARENA_MAX: '1' },
+    env: childEnvironment(),
     execArgv: HEAP_FLAGS,
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -8,7 +8,7 @@
 import type { Column } from '../../lib/column.ts'
 import { identifier, numbered, RESERVED_PREFIX, shorten } from './identifier.ts'
 
-export { dataFilePath, isDataPath, type DataFileName } from './data-path.ts'
+export { dataFilePath, isDataPath } from './data-path.ts'
 export { NAME_LENGTH_MAX, RESERVED_PREFIX } from './identifier.ts'
 
 export type ColumnNames =

@@ -248,27 +248,6 @@ for (const [kind, code] of Object.entries(BUGS)) {
   })
 }
 
-/** Processor seconds of the best of some starts: the wall clock belongs to whoever else is at work. */
-async function bestCpuMs(project: Project, command: string): Promise<number> {
-  const { stderr } = await shell(
-    project,
-    `TIMEFORMAT='cpu %3U %3S'; for i in 1 2 3 4 5 6; do time hakiri ${command} >/dev/null; done`,
-  )
-  const runs = [...stderr.matchAll(/cpu (\S+) (\S+)/g)]
-  return Math.min(...runs.map(([, user, system]) => (Number(user) + Number(system)) * 1000))
-}
-
-test.serial('--version and status start within 150 ms of processor time', async (t) => {
-  const project = await open(t)
-  const [version, status] = [
-    await bestCpuMs(project, '--version'),
-    await bestCpuMs(project, 'status'),
-  ]
-  t.log(`--version ${version.toFixed(0)} ms, status ${status.toFixed(0)} ms`)
-  t.true(version > 0 && version <= 150, `--version took ${version} ms`)
-  t.true(status > 0 && status <= 150, `status took ${status} ms`)
-})
-
 test('status loads no query engine, no encoder, no connector and no Postgres client', async (t) => {
   const project = await open(t)
   const spy = `import { registerHooks } from 'node:module'
