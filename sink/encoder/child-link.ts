@@ -121,6 +121,8 @@ function launch(options: LinkOptions, folder: string, hooks: LaunchHooks): Runni
   const argument: ChildOptions = { memoryBytes: options.memoryBytes, folder }
   const child = fork(options.childFile, [JSON.stringify(argument)], {
     env: childEnvironment(),
+    // In a group of its own, Ctrl-C in a terminal does not end it before it can refuse to be ended.
+    detached: true,
     execArgv: HEAP_FLAGS,
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
