@@ -326,6 +326,8 @@ test('parts of any file cover each of its rows once, and stay near the limit', (
 test('bytes that are no Parquet footer are refused, whatever they are', (t) => {
   t.is(footerLength(Buffer.from('PAR1')), undefined)
   t.is(footerLength(Buffer.from('12345678')), undefined)
+  // Row groups that are true instead of a list.
+  t.is(readFooter(Buffer.from([0x41, 0])), undefined)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
       t.notThrows(() => readFooter(Buffer.from(bytes)))

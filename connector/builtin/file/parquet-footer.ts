@@ -20,15 +20,24 @@ export function footerLength(trailer: Buffer): number | undefined {
 export function readFooter(footer: Buffer): ParquetFooter | undefined {
   try {
     const file = readStruct({ bytes: footer, at: 0 })
-    const groups = (file.get(4) as readonly Struct[] | undefined) ?? []
-    return {
-      rows: Number(file.get(3)),
-      groups: groups.map((group) => ({ rows: Number(group.get(3)), bytes: Number(group.get(2)) })),
-    }
+    const groups = file.get(4) ?? []
+    if (!Array.isArray(groups)) return undefined
+    return { rows: countOf(file, 3), groups: groups.map(readGroup) }
   } catch (error) {
     if (error instanceof RangeError) return undefined
     throw error
   }
+}
+
+function readGroup(value: Value): RowGroup {
+  if (!(value instanceof Map)) throw new RangeError('a row group that is no structure')
+  return { rows: countOf(value, 3), bytes: countOf(value, 2) }
+}
+
+function countOf(struct: Struct, id: number): number {
+  const value = struct.get(id)
+  if (typeof value !== 'bigint' || value < 0n) throw new RangeError('a count that is no number')
+  return Number(value)
 }
 
 type Value = bigint | boolean | undefined | readonly Value[] | Struct
