@@ -256,7 +256,7 @@ test('markers, foreign words and stray headings are found', (t) => {
     `${'sub' + 'agent'}`,
   ])
     t.is(checkForeignWords(file(text)).length, 1, text)
-  t.deepEqual(checkForeignWords(file('a/home/page, /rootless, network' + '/work/x')), [])
+  t.deepEqual(checkForeignWords(file('a/home/page, /rootless, network/worker')), [])
   t.deepEqual(checkHeadings(file('# One\n```\n# not a title\n```\n## Two\n')), [])
   t.regex(messages(checkHeadings(file('# One\n# Two\n'))), /:2 has a second title/)
   t.regex(messages(checkHeadings(file('## Two\n'))), /no title/)
