@@ -77,6 +77,20 @@ export const CODES = facts({
   STORE_REFUSED: environment('The bucket refuses the request.', 'fatal'),
   STORE_NOT_FOUND: environment('The object or bucket does not exist.', 'fatal'),
   DISK_FULL: environment('No space is left on a local disk.'),
+  DISK_FAILED: environment('A local disk failed to read, write or sync. Check the disk.', 'fatal'),
+  DATA_LOCKED: environment('Another process holds the data folder.', 'fatal'),
+  DATA_FOREIGN: environment(
+    'The data folder belongs to another member or cluster, or to a newer Hakiri.',
+    'fatal',
+  ),
+  WAL_DAMAGED: environment(
+    'The log of a coordinator is damaged. Rejoin the cluster with `hakiri ctl member replace`.',
+    'fatal',
+  ),
+  IMAGE_DAMAGED: environment(
+    'The state of a coordinator is damaged. Rejoin the cluster with `hakiri ctl member replace`.',
+    'fatal',
+  ),
   ENGINE_UNAVAILABLE: environment('The query engine could not be started.', 'fatal'),
   // Runtime.
   SOURCE_DATA: runtime('The source sent something that cannot be read.', 'data'),
