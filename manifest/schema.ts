@@ -235,21 +235,41 @@ const tls = v.strictObject({
   key: v.optional(about('Path of the private key.', text)),
 })
 
-const coord = about(
+const address = v.pipe(
+  v.string(),
+  v.regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/, 'is not an address: write "host:port"'),
+)
+const addresses = v.pipe(v.array(address), v.minLength(1, 'needs at least one entry'))
+
+/** Both ways round: what a coordinator is started with, and where workers and `hakiri ctl` find it. */
+export const coordSchema = about(
   'Coordinator, for a cluster.',
   v.strictObject({
-    endpoints: v.optional(about('Addresses that workers talk to, host:port.', someTexts)),
-    name: v.optional(about('Name of this member.', text)),
-    listen: v.optional(text),
-    advertise: v.optional(text),
-    peers: v.optional(about('Member name → address.', v.record(text, text))),
-    data: v.optional(about('Folder of the log.', text)),
-    heartbeat_interval: v.optional(duration),
-    election_timeout: v.optional(duration),
-    quota: v.optional(bytes),
-    tls: v.optional(tls),
+    endpoints: v.optional(about('Where workers and `hakiri ctl` find it, host:port.', addresses)),
+    bind: v.optional(about('Where this member listens. Default: 127.0.0.1:7701.', address)),
+    advertise: v.optional(about('Where the others reach this member.', address)),
+    name: v.optional(about('Name of this member, for people.', text)),
+    peers: v.optional(about('All members of a new cluster, the same list on each.', addresses)),
+    join: v.optional(about('Members of a running cluster to join.', addresses)),
+    data: v.optional(about('Folder of log and state. Default: .hakiri/coord.', text)),
+    cluster_token: v.optional(about('Keeps clusters with equal addresses apart.', text)),
+    heartbeat_interval: v.optional(about('Default: "100ms".', duration)),
+    election_timeout: v.optional(about('Default: "1s", at least five heartbeats.', duration)),
+    quota: v.optional(about('Bytes that keys and history may take. Default: "64MiB".', bytes)),
+    keep_revisions: v.optional(about('History kept, in revisions. Default: 10000.', count(1, 1e9))),
+    keep_history: v.optional(about('History kept, in time. Default: "1h".', duration)),
+    insecure: v.optional(about('Listen beyond loopback without TLS.', flag)),
+    tls: v.optional(
+      v.strictObject({
+        cert: v.optional(about('Path of the certificate chain, PEM.', text)),
+        key: v.optional(about('Path of the private key, PEM.', text)),
+        ca: v.optional(about('Path of the trusted CA bundle, PEM.', text)),
+        client_auth: v.optional(about('Clients and members must show a certificate.', flag)),
+      }),
+    ),
   }),
 )
+export type RawCoord = v.InferOutput<typeof coordSchema>
 
 const worker = about(
   'Worker, for `hakiri serve`.',
@@ -301,7 +321,7 @@ export const manifestSchema = v.strictObject({
   ),
   pipelines: v.optional(about('Pipelines by name.', v.record(name, pipelineSchema))),
   alerts: v.optional(alerts),
-  coord: v.optional(coord),
+  coord: v.optional(coordSchema),
   worker: v.optional(worker),
 })
 

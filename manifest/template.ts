@@ -105,8 +105,12 @@ source = { type = "file", paths = ["data/orders*.csv"], table = "orders" }
 #webhook = { url = "env:SLACK_WEBHOOK", on = ["failed", "recovered"] }
 
 #[coord]
+# For workers and "hakiri ctl":
 #endpoints = ["10.0.0.1:7701", "10.0.0.2:7701", "10.0.0.3:7701"]
-#tls = { ca = "/etc/hakiri/ca.pem", cert = "/etc/hakiri/node.pem", key = "/etc/hakiri/node.key" }
+# For "hakiri coord", the same on all three:
+#bind = "0.0.0.0:7701"
+#peers = ["10.0.0.1:7701", "10.0.0.2:7701", "10.0.0.3:7701"]
+#tls = { ca = "/etc/hakiri/ca.pem", cert = "/etc/hakiri/node.pem", key = "/etc/hakiri/node.key", client_auth = true }
 
 #[worker]
 #listen = "127.0.0.1:7700"

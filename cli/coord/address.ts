@@ -1,0 +1,32 @@
+/** Addresses as people write them: "host:port", "[::1]:7701", "http://host:port". */
+import { HakiriError } from '../../lib/error.ts'
+
+export type Address = { readonly host: string; readonly port: number }
+
+const FORM = /^(?:https?:\/\/)?(\[[0-9a-fA-F:.%]+\]|[^\s:/[\]]+):(\d{1,5})\/?$/
+
+/** `where` names the flag, variable or key that the text stands in. */
+export function parseAddress(text: string, where: string): Address {
+  const match = FORM.exec(text.trim())
+  const port = Number(match?.[2])
+  if (!match || port > 65_535)
+    throw new HakiriError('USAGE', `${where}: "${text}" is not an address`, {
+      suggestion: 'Write "host:port", such as 10.0.0.1:7701.',
+    })
+  return { host: match[1]!.replaceAll(/[[\]]/g, '').toLowerCase(), port }
+}
+
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
+
+export function isLoopback({ host }: Address): boolean {
+  return LOOPBACK.test(host)
+}
+
+/** Every interface at once; no place that others can be sent to. */
+export function isWildcard({ host }: Address): boolean {
+  return host === '0.0.0.0' || host === '::'
+}
