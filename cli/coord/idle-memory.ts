@@ -1,0 +1,140 @@
+/**
+ * Gives memory back when a coordinator has gone quiet. V8 keeps what a burst of traffic made it take, and
+ * the kernel counts every page of the node binary that was ever touched; so after some quiet seconds this
+ * collects garbage, and drops clean file pages from the process (they stay in the page cache, and come
+ * back by a minor fault). Costs a pause of 10 to 100 ms that waits for quiet; never touches a dirty page.
+ * On anything but Linux, or without the C library at hand, it only collects.
+ */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+export type IdleMemory = Disposable & {
+  /** Does now what quiet would do. */
+  trim(): void
+}
+
+export type Activity = {
+  /** Requests served so far: as long as it grows fast, nothing is trimmed. */
+  readonly count: () => number
+}
+
+const LOOK_MS = 2_000
+/** Requests between two looks that still pass for quiet. */
+const QUIET_REQUESTS = 20
+/** Garbage is collected this often after going quiet; pages are dropped at every round. */
+const COLLECTIONS = 2
+const ROUND_LOOKS = 5
+
+export function startIdleMemory(activity: Activity): IdleMemory {
+  const collect = findCollector()
+  const drop = findPageDropper()
+  let seen = activity.count()
+  let quietLooks = 0
+  const trim = (): void => {
+    collect?.()
+    drop?.()
+  }
+  const look = (): void => {
+    const now = activity.count()
+    quietLooks = now - seen > QUIET_REQUESTS ? 0 : quietLooks + 1
+    seen = now
+    if (quietLooks < 2) return
+    if ((quietLooks - 2) % ROUND_LOOKS !== 0) return
+    if (quietLooks / ROUND_LOOKS < COLLECTIONS) collect?.()
+    drop?.()
+  }
+  const timer = setInterval(look, LOOK_MS)
+  timer.unref()
+  return { trim, [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+type Collect = (options: {
+  readonly type: string
+  readonly execution: string
+  readonly flavor: string
+}) => void
+
+function findCollector(): (() => void) | undefined {
+  try {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as Collect
+    return () => collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+  } catch {
+    return undefined
+  }
+}
+
+const MADV_DONTNEED = 4
+const MADV_NOHUGEPAGE = 15
+const POSIX_FADV_DONTNEED = 4
+
+type Call = (...args: readonly (bigint | number | string)[]) => number
+
+/** The calls it takes, by way of koffi; undefined where there is no glibc or no koffi. */
+function findPageDropper(): (() => void) | undefined {
+  if (process.platform !== 'linux') return undefined
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as {
+      load(path: string | null): { func(prototype: string): Call }
+    }
+    const libc = koffi.load(null)
+    const madvise = libc.func('int madvise(uintptr_t address, size_t length, int advice)')
+    const mallocTrim = libc.func('int malloc_trim(size_t pad)')
+    let isFirst = true
+    return () => {
+      mallocTrim(0)
+      for (const { start, length } of cleanFileMappings(
+        readFileSync('/proc/self/smaps', 'latin1'),
+      )) {
+        if (isFirst) madvise(start, length, MADV_NOHUGEPAGE)
+        madvise(start, length, MADV_DONTNEED)
+      }
+      if (isFirst) forgetHugePages(libc)
+      isFirst = false
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The page cache itself may hold the binary in huge pages (it was just copied or summed), which come back
+ * 2 MB at a time; asked once to forget them, the kernel reads them anew in small ones.
+ */
+function forgetHugePages(libc: { func(prototype: string): Call }): void {
+  const open = libc.func('int open(const char *path, int flags)')
+  const advise = libc.func(
+    'int posix_fadvise(int file, int64_t offset, int64_t length, int advice)',
+  )
+  const close = libc.func('int close(int file)')
+  const file = open('/proc/self/exe', 0)
+  if (file < 0) return
+  advise(file, 0, 0, POSIX_FADV_DONTNEED)
+  close(file)
+}
+
+export type Mapping = { readonly start: bigint; readonly length: bigint }
+
+/** Mappings of files, read-only and without a single changed page: what the kernel can read again. */
+export function cleanFileMappings(smaps: string): readonly Mapping[] {
+  const found: Mapping[] = []
+  let current: Mapping | undefined
+  for (const line of smaps.split('\n')) {
+    const head = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+\s*(.*)$/.exec(line)
+    if (head) {
+      const [, from, to, rights, path] = head
+      const isFile = path!.startsWith('/') && !path!.endsWith('(deleted)')
+      const start = BigInt(`0x${from}`)
+      current =
+        isFile && /^r-[x-]p$/.test(rights!)
+          ? { start, length: BigInt(`0x${to}`) - start }
+          : undefined
+    } else if (current && /^Anonymous:\s+0 kB$/.test(line)) {
+      found.push(current)
+      current = undefined
+    }
+  }
+  return found
+}
