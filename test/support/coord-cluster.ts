@@ -1,0 +1,171 @@
+/**
+ * A real cluster of `hakiri coord` processes on loopback: real sockets, real disks, real signals. Each
+ * member has its own folder and can be killed, paused and started again.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { HAKIRI } from './project.ts'
+
+export type CoordMember = {
+  /** host:port, for clients and members alike. */
+  readonly endpoint: string
+  readonly folder: string
+  pid(): number | undefined
+  /** What it has said since it was last started. */
+  output(): string
+  /** Starts it; resolves once it answers, whether or not there is a leader yet. */
+  start(): Promise<void>
+  /** Sends a signal and, unless the process goes on, waits for its end; gives the exit code or signal. */
+  signal(name: NodeJS.Signals): Promise<number | NodeJS.Signals | undefined>
+  /** Resolves with the exit code or signal when it ends by itself. */
+  ended(): Promise<number | NodeJS.Signals>
+}
+
+export type CoordCluster = AsyncDisposable & {
+  readonly members: readonly CoordMember[]
+  readonly endpoints: readonly string[]
+  /** Another process with these arguments after `coord`; not started yet. */
+  add(args: (endpoint: string, folder: string) => readonly string[]): Promise<CoordMember>
+}
+
+export type CoordClusterOptions = {
+  readonly members: number
+  /** What comes after the list of peers. */
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** The program that is `hakiri`: the launcher of the clone, or a bundle. */
+  readonly command?: readonly [string, ...string[]]
+}
+
+const READY_MS = 20_000
+const POLL_MS = 20
+
+/** Starts all members and waits until each answers and one leads. */
+export async function startCoordCluster(options: CoordClusterOptions): Promise<CoordCluster> {
+  const root = await mkdtemp(join(tmpdir(), 'hakiri-cluster-'))
+  const endpoints = (await freePorts(options.members)).map((port) => `127.0.0.1:${port}`)
+  const peers = options.members > 1 ? ['--peers', endpoints.join(',')] : []
+  const members: CoordMember[] = []
+  const make = (endpoint: string, args: readonly string[]): CoordMember => {
+    const folder = join(root, `member-${members.length + 1}`)
+    const all = ['coord', '--bind', endpoint, '--data', folder, ...args]
+    const member = createMember(options, endpoint, folder, all)
+    members.push(member)
+    return member
+  }
+  for (const endpoint of endpoints) make(endpoint, [...peers, ...(options.args ?? [])])
+  const cluster: CoordCluster = {
+    members,
+    endpoints,
+    async add(args) {
+      const [port] = await freePorts(1)
+      const endpoint = `127.0.0.1:${port}`
+      return make(endpoint, args(endpoint, join(root, `member-${members.length + 1}`)))
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(members.map((member) => member.signal('SIGKILL')))
+      await rm(root, { recursive: true, force: true })
+    },
+  }
+  try {
+    await Promise.all(members.map((member) => member.start()))
+    await untilReady(endpoints)
+    return cluster
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Waits until each of them knows a leader and answers linearizable reads. */
+export async function untilReady(endpoints: readonly string[], waitMs = READY_MS): Promise<void> {
+  await Promise.all(endpoints.map((endpoint) => poll(`http://${endpoint}/readyz`, waitMs, isFine)))
+}
+
+const isFine = (status: number): boolean => status === 200
+
+async function poll(
+  url: string,
+  waitMs: number,
+  isDone: (status: number) => boolean,
+): Promise<void> {
+  const end = performance.now() + waitMs
+  for (let last = 'nothing'; ; await delay(POLL_MS)) {
+    try {
+      const answer = await fetch(url, { signal: AbortSignal.timeout(1_000) })
+      const text = await answer.text()
+      if (isDone(answer.status)) return
+      last = `${answer.status} ${text}`
+    } catch (error) {
+      last = String(error)
+    }
+    if (performance.now() > end) throw new Error(`${url} answers ${last} after ${waitMs} ms`)
+  }
+}
+
+function createMember(
+  options: CoordClusterOptions,
+  endpoint: string,
+  folder: string,
+  args: readonly string[],
+): CoordMember {
+  const [program, ...first] = options.command ?? [HAKIRI]
+  let child: ChildProcess | undefined
+  let ended: Promise<number | NodeJS.Signals> = Promise.resolve(0)
+  let said = ''
+  const isRunning = (): boolean => child?.exitCode === null && child.signalCode === null
+  return {
+    endpoint,
+    folder,
+    pid: () => (isRunning() ? child?.pid : undefined),
+    output: () => said,
+    ended: () => ended,
+    async start() {
+      if (isRunning()) throw new Error(`${endpoint} runs already`)
+      said = ''
+      const env = { ...process.env, NO_COLOR: '1', ...options.env }
+      const started = spawn(program, [...first, ...args], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      child = started
+      started.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
+      started.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+      ended = new Promise((resolve, reject) => {
+        started.once('error', reject)
+        started.once('close', (code, signal) => resolve(code ?? signal ?? 1))
+      })
+      const early = ended.then((how) => {
+        throw new Error(`${endpoint} ended with ${how}:\n${said}`)
+      })
+      await Promise.race([poll(`http://${endpoint}/livez`, READY_MS, isFine), early])
+      early.catch(() => undefined)
+    },
+    async signal(name) {
+      if (!child || !isRunning()) return undefined
+      // A paused process takes no other signal but the kill.
+      child.kill(name)
+      return name === 'SIGSTOP' || name === 'SIGCONT' ? undefined : ended
+    },
+  }
+}
+
+/** Ports that were free a moment ago; nobody else takes them from the ephemeral range so soon. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject)
+          server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
+        }),
+    ),
+  )
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
