@@ -28,6 +28,7 @@ import type { Json } from '../../../lib/json.ts'
 import type { SourceEvent } from '../../connector.ts'
 import type { FileConfig } from './config.ts'
 import { createFileConnector } from './file.ts'
+import { locateFiles } from './locate.ts'
 
 // ── The port ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -426,6 +427,17 @@ test('check says per pattern what it found, and warns when nothing matches', asy
     findings.map(({ severity }) => severity),
     ['ok', 'warn', 'error'],
   )
+})
+
+test('a pattern that selects nothing is said when it is read', async (t) => {
+  const folder = await folderOf(t, { 'a.csv': 'x\n1\n' })
+  const said: string[] = []
+  const context = {
+    ...contextOf(folder),
+    logger: { log: (level: string, message: string) => void said.push(`${level} ${message}`) },
+  }
+  await locateFiles(['*.csv', 'b/*.csv'], context)
+  t.deepEqual(said, ['warn b/*.csv: no file matches'])
 })
 
 test('a cursor or dialect of another kind is refused, and a range too', async (t) => {

@@ -28,8 +28,12 @@ export async function locateFiles(
   context: ConnectorContext,
 ): Promise<readonly FileEntry[]> {
   const found = new Map<string, FileEntry>()
-  for (const pattern of patterns)
-    for (const entry of await locatePattern(pattern, context)) found.set(entry.name, entry)
+  for (const pattern of patterns) {
+    const entries = await locatePattern(pattern, context)
+    for (const entry of entries) found.set(entry.name, entry)
+    // A pattern may be there before its first file; a mistake in it looks the same.
+    if (entries.length === 0) context.logger.log('warn', `${pattern}: no file matches`)
+  }
   return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
