@@ -2,8 +2,9 @@
  * The port to the other members: what they say to each other beside Raft's own messages, and how it
  * is sent. Sending never waits and never throws: what cannot be sent is dropped and reported.
  */
-import type { ImageView } from '../image/image.ts'
+import type { ImageRecord, ImageView } from '../image/image.ts'
 import type { MemberId, Message } from '../raft/types.ts'
+import type { NodeErrorCode } from './node.ts'
 
 /** Questions that only a leader can answer, passed on by a follower; `id` pairs answer with question. */
 export type LeaseQuestion =
@@ -16,10 +17,35 @@ export type LeaseAnswer = {
   readonly revision: number
 }
 
+/** A change of the membership, passed on by a follower; the leader checks it. */
+export type MemberQuestion =
+  | { readonly kind: 'add'; readonly peerUrls: readonly string[]; readonly isLearner: boolean }
+  | { readonly kind: 'remove'; readonly member: MemberId }
+  | { readonly kind: 'update'; readonly member: MemberId; readonly peerUrls: readonly string[] }
+  | { readonly kind: 'promote'; readonly member: MemberId }
+export type MemberAnswer = {
+  readonly outcome: 'ok' | NodeErrorCode
+  /** Whom it was about; the id that a new member got. */
+  readonly member: MemberId
+  /** Once this is applied, the change is visible. */
+  readonly index: number
+}
+
 export type PeerMessage =
   | { readonly kind: 'raft'; readonly message: Message }
   | { readonly kind: 'lease-question'; readonly id: number; readonly question: LeaseQuestion }
   | { readonly kind: 'lease-answer'; readonly id: number; readonly answer: LeaseAnswer }
+  | { readonly kind: 'member-question'; readonly id: number; readonly question: MemberQuestion }
+  | { readonly kind: 'member-answer'; readonly id: number; readonly answer: MemberAnswer }
+  /** Before a cluster stands: "with this disk, whose life is `life`, may I form it with you?" */
+  | { readonly kind: 'form-question'; readonly life: bigint }
+  /** `life` is that of the one who answers. */
+  | {
+      readonly kind: 'form-answer'
+      readonly life: bigint
+      readonly isFormed: boolean
+      readonly isAgreed: boolean
+    }
 
 export type MemberAddress = { readonly member: MemberId; readonly peerUrls: readonly string[] }
 
@@ -39,3 +65,24 @@ export type Transport = {
   connected(): ReadonlySet<MemberId>
   close(): Promise<void>
 }
+
+/** What the other members reach a node through. */
+export type PeerInbox = {
+  receive(from: MemberId, message: PeerMessage): void
+  /**
+   * Takes a streamed image; `message.mark` is the image's. Resolves to whether it was installed, and
+   * rejects with what `records` rejects with.
+   */
+  receiveSnapshot(
+    from: MemberId,
+    message: Message & { readonly kind: 'snapshot' },
+    records: AsyncIterable<readonly ImageRecord[]>,
+  ): Promise<boolean>
+  /** Members that were removed are to be told so, and not listened to. */
+  isRemoved(member: MemberId): boolean
+  /** Another member says that this one was removed. */
+  removedBy(member: MemberId): void
+}
+
+export type PeerIdentity = { readonly clusterId: bigint; readonly memberId: MemberId }
+export type OpenTransport = (inbox: PeerInbox, self: PeerIdentity) => Transport
