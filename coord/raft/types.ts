@@ -8,7 +8,11 @@ export type MemberId = bigint
 /** Stands where a member could: no vote given, no leader known. */
 export const NOBODY: MemberId = 0n
 
-/** `empty` opens a term; `membership` carries a MembershipChange in an encoding that Raft never reads. */
+/**
+ * `empty` opens a term; `membership` carries a MembershipChange in an encoding that Raft never reads.
+ * A membership entry without data stands for the change without changes: a leader adds it by itself
+ * to leave a joint change.
+ */
 export type EntryKind = 'empty' | 'command' | 'membership'
 
 export type Entry = {
@@ -186,6 +190,8 @@ export type RaftStatus = {
   /** Ticks since this member last heard from a leader, or as leader since it last confirmed its quorum. */
   readonly ticksSinceContact: number
   readonly uncommittedBytes: number
+  /** Of all entries in memory. */
+  readonly logBytes: number
 }
 
 /**
