@@ -59,6 +59,7 @@ export const CODES = facts({
   },
   QUERY_INVALID: input('The SQL of a query is not valid.'),
   STATE_INVALID: input('A cursor or state value is not valid JSON or not of the expected shape.'),
+  SNAPSHOT_INVALID: input('A snapshot of a coordinator is damaged, cut short or not one at all.'),
   BACKFILL_UNSAFE: input('A backfill into a table without a key would double rows.'),
   RESHARD_REFUSED: input(
     'shard_by changed for a pipeline that has state. Run with --full-refresh.',

@@ -1,0 +1,63 @@
+/**
+ * The edge of a coordinator: the etcd v3 API over one node. It answers on whatever grpc-js server and
+ * HTTP listener it is put on, and owns neither.
+ */
+import type { Server } from '@grpc/grpc-js'
+import { authRoutes } from './auth.ts'
+import { addRoutes } from './call.ts'
+import type { Route } from './call.ts'
+import { clusterRoutes } from './cluster.ts'
+import { createEdge } from './edge.ts'
+import type { EdgeParts } from './edge.ts'
+import { healthRoutes } from './health.ts'
+import { createHttpHandler } from './http.ts'
+import type { HttpHandler } from './http.ts'
+import { kvRoutes } from './kv.ts'
+import { leaseRoutes } from './lease.ts'
+import { DEFAULT_LIMITS, serverOptions } from './limits.ts'
+import type { EdgeLimits } from './limits.ts'
+import { maintenanceRoutes } from './maintenance.ts'
+import { watchRoute } from './watch.ts'
+
+export type CoordServerParts = Omit<EdgeParts, 'limits'> & {
+  readonly limits?: Partial<EdgeLimits>
+}
+
+export type CoordServer = Disposable & {
+  /** Adds every service to a server that was made with `options`. */
+  addTo(server: Server): void
+  /** What that server has to be made with for the limits to hold. */
+  readonly options: Readonly<Record<string, number>>
+  /** Answers plain HTTP requests on the same port. */
+  readonly http: HttpHandler
+  /** Ends every stream with "server stopped" and refuses what comes from now on. */
+  close(): void
+}
+
+export function createCoordServer(parts: CoordServerParts): CoordServer {
+  const limits = { ...DEFAULT_LIMITS, ...parts.limits }
+  const edge = createEdge({ ...parts, limits })
+  const services: readonly (readonly Route[])[] = [
+    kvRoutes(edge),
+    [watchRoute(edge)],
+    leaseRoutes(edge),
+    clusterRoutes(edge),
+    maintenanceRoutes(edge),
+    authRoutes(edge),
+    healthRoutes(edge),
+  ]
+  return {
+    addTo: (server) => {
+      for (const routes of services) addRoutes(server, routes)
+    },
+    options: serverOptions(limits),
+    http: createHttpHandler({
+      node: parts.node,
+      registry: parts.metrics.registry,
+      version: parts.version,
+      signal: edge.signal,
+    }),
+    close: () => edge.close(),
+    [Symbol.dispose]: () => edge.close(),
+  }
+}
