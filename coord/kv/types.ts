@@ -213,7 +213,10 @@ export type KvStore = {
     from: number,
     range: { readonly key: Uint8Array; readonly rangeEnd: Uint8Array },
     bytesMax: number,
+    withPrevKv?: boolean,
   ): KvOutcome<{ readonly events: readonly KvEvent[]; readonly next: number }>
+  /** The keys (latin1) that changed in revisions from `from` on, in order, as far as they are known. */
+  visitChanges(from: number, visit: (key: string, revision: number) => void): void
   /** The key as it was at `revision`, if that is still known. */
   keyAt(key: Uint8Array, revision: number): KeyValue | undefined
   /** Hash of keys and history up to `revision` (0: now). */

@@ -2,7 +2,8 @@
  * The port of a running member: what the edge (`coord/server`) may ask of it. Every promise settles:
  * with an answer, or with a NodeError. A write that fails with an `unknown` outcome may have landed.
  */
-import type { Applied, KvCommand, KvErrorCode, KvEvent, KvStore, LeaseRecord } from '../kv/types.ts'
+import type { Applied, KvCommand, KvErrorCode, KvStore, LeaseRecord } from '../kv/types.ts'
+import type { WatchStream } from '../kv/watch-types.ts'
 import type { ImageView } from '../image/image.ts'
 import type { MemberId, Role } from '../raft/types.ts'
 
@@ -63,42 +64,6 @@ export type NodeStatus = {
   readonly walBytes: number
   readonly isLearner: boolean
   readonly errors: readonly string[]
-}
-
-export type WatchRequest = {
-  readonly key: Uint8Array
-  readonly rangeEnd: Uint8Array
-  /** 0: from the next revision on. */
-  readonly startRevision: number
-  readonly withPrevKv: boolean
-  readonly skipPuts: boolean
-  readonly skipDeletes: boolean
-  readonly progressNotify: boolean
-  /** 0: the stream chooses. */
-  readonly watchId: number
-}
-
-/** One answer on a watch stream, before fragmentation. `watchId` -1 stands for the whole stream. */
-export type WatchAnswer = {
-  readonly watchId: number
-  readonly revision: number
-  readonly events: readonly KvEvent[]
-  readonly created: boolean
-  readonly canceled: boolean
-  readonly compactRevision: number
-  readonly cancelReason: string
-}
-
-/**
- * The watches of one client stream. The edge pulls: nothing is buffered for a consumer that does not
- * take, and one that falls behind is served from history or told where history broke (K2).
- */
-export type WatchStream = Disposable & {
-  create(request: WatchRequest): void
-  cancel(watchId: number): void
-  requestProgress(): void
-  /** The next answer in order, at most about `bytesMax` of events; undefined when there is none now. */
-  take(bytesMax: number): WatchAnswer | undefined
 }
 
 export type CoordNode = {
