@@ -6,6 +6,7 @@
  */
 import type { ImageBatch, ImageRecord } from '../image/image.ts'
 import type { Applied, KvCommand, KvLimits, KvStore } from '../kv/types.ts'
+import type { WatchHub } from '../kv/watch-types.ts'
 import type {
   Entry,
   HardState,
@@ -159,7 +160,7 @@ export type Effect =
 export type ReplicaCounts = {
   readonly proposalsWaiting: number
   readonly readsWaiting: number
-  readonly leasesDoubtful: number
+  readonly leasesWaiting: number
   readonly proposalsFailed: number
   readonly leaderChanges: number
 }
@@ -187,10 +188,13 @@ export type Replica = {
   flushImage(): void
   /** Hands leadership to the best follower, if there is one. */
   stepAside(): void
+  /** Answers everything that waits with `stopped`. */
+  stopRequests(): void
   /** What there is to do now, in order. Taken after each turn. */
   takeEffects(): readonly Effect[]
 
   readonly store: KvStore
+  readonly watches: WatchHub
   /** Applied up to here. */
   readonly applied: number
   raftStatus(): RaftStatus

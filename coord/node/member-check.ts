@@ -1,0 +1,92 @@
+/**
+ * Whether a change of the membership may be proposed now. Beside what makes no sense, refused is what
+ * would leave the cluster without a majority that is up at this moment.
+ */
+import type { FollowerView, MemberId } from '../raft/types.ts'
+import type { ReplicaCore } from './core.ts'
+import type { NodeErrorCode } from './node.ts'
+import type { MemberQuestion } from './transport.ts'
+
+/** Entries that a learner may lag behind and still count as in sync. */
+export const IN_SYNC_ENTRIES = 100
+
+export function checkQuestion(
+  core: ReplicaCore,
+  question: MemberQuestion,
+): NodeErrorCode | undefined {
+  switch (question.kind) {
+    case 'add':
+      return checkAdd(core, question.peerUrls, question.isLearner)
+    case 'remove':
+      return core.members.get(question.member)
+        ? checkRemove(core, question.member)
+        : 'member-not-found'
+    case 'update':
+      if (!core.members.get(question.member)) return 'member-not-found'
+      return hasUrls(core, question.peerUrls, question.member) ? 'peer-urls-exist' : undefined
+    case 'promote':
+      return checkPromote(core, question.member)
+  }
+}
+
+function checkAdd(
+  core: ReplicaCore,
+  peerUrls: readonly string[],
+  learns: boolean,
+): NodeErrorCode | undefined {
+  if (hasUrls(core, peerUrls)) return 'peer-urls-exist'
+  const { learners, voters } = core.membership
+  if (learns)
+    return learners.length >= core.config.tuning.learnersMax ? 'too-many-learners' : undefined
+  const needed = majority(voters.length + 1)
+  if (voters.filter((id) => isStarted(core, id)).length < needed) return 'not-enough-started'
+  return activeOf(core, voters).length < needed ? 'unhealthy' : undefined
+}
+
+function hasUrls(core: ReplicaCore, peerUrls: readonly string[], but?: MemberId): boolean {
+  return core.members
+    .addresses()
+    .some((other) => other.member !== but && other.peerUrls.some((url) => peerUrls.includes(url)))
+}
+
+function checkRemove(core: ReplicaCore, member: MemberId): NodeErrorCode | undefined {
+  const { voters } = core.membership
+  if (!voters.includes(member)) return undefined
+  const others = voters.filter((id) => id !== member)
+  const needed = majority(others.length)
+  if (others.filter((id) => isStarted(core, id)).length < needed) return 'not-enough-started'
+  return activeOf(core, others).length < needed ? 'unhealthy' : undefined
+}
+
+function checkPromote(core: ReplicaCore, member: MemberId): NodeErrorCode | undefined {
+  if (!core.members.get(member)) return 'member-not-found'
+  const { learners, voters } = core.membership
+  if (!learners.includes(member)) return 'not-a-learner'
+  if (!isInSync(core, member)) return 'learner-not-ready'
+  const needed = majority(voters.length + 1)
+  return activeOf(core, [...voters, member]).length < needed ? 'unhealthy' : undefined
+}
+
+export function isInSync(core: ReplicaCore, member: MemberId): boolean {
+  const { commit } = core.status
+  const view = viewOf(core, member)
+  if (!view?.isActive || view.state !== 'replicate') return false
+  return view.match >= commit - IN_SYNC_ENTRIES
+}
+
+function viewOf(core: ReplicaCore, member: MemberId): FollowerView | undefined {
+  return core.status.followers.find((view) => view.member === member)
+}
+
+function majority(count: number): number {
+  return Math.floor(count / 2) + 1
+}
+
+/** A member has a name once it has run. */
+function isStarted({ members }: ReplicaCore, member: MemberId): boolean {
+  return (members.get(member)?.name ?? '') !== ''
+}
+
+function activeOf(core: ReplicaCore, members: readonly MemberId[]): readonly MemberId[] {
+  return members.filter((id) => id === core.self || viewOf(core, id)?.isActive)
+}
