@@ -1,0 +1,443 @@
+/** The replica on a network and on disks in memory: what it promises, and that a crash anywhere keeps it. */
+import test from 'ava'
+import { createLab, runningLab } from '../../test/support/replica-lab.ts'
+import type { Lab, LabNode } from '../../test/support/replica-lab.ts'
+import type { KvCommand, PutRequest } from '../kv/types.ts'
+import type { Request, Result } from './types.ts'
+
+function put(key: string, value: string, lease = 0n): Request {
+  const request: PutRequest = {
+    key: Buffer.from(key),
+    value: Buffer.from(value),
+    lease,
+    prevKv: false,
+    ignoreValue: false,
+    ignoreLease: false,
+  }
+  return { kind: 'propose', command: { kind: 'put', request } }
+}
+
+function propose(command: KvCommand): Request {
+  return { kind: 'propose', command }
+}
+
+function valueAt(node: LabNode, key: string): string | undefined {
+  const store = node.replica?.store
+  const found = store?.keyAt(Buffer.from(key), store.revision)
+  return found && Buffer.from(found.value).toString()
+}
+
+/** Submits and waits for the answer. */
+function ask(lab: Lab, node: LabNode, request: Request): Result | undefined {
+  const id = lab.submit(node, request)
+  lab.passUntil(() => node.results.has(id), 10_000)
+  return node.results.get(id)
+}
+
+function leaderOf(lab: Lab): LabNode {
+  const leader = lab.leader()
+  if (!leader) throw new Error('no leader')
+  return leader
+}
+
+function followerOf(lab: Lab): LabNode {
+  const found = lab.nodes.find((node) => node !== lab.leader() && node.replica)
+  if (!found) throw new Error('no follower')
+  return found
+}
+
+test('one member answers a write only after its sync', (t) => {
+  const lab = runningLab(1)
+  const node = leaderOf(lab)
+  const id = lab.submit(node, put('a', '1'))
+  const effects = node.replica?.takeEffects() ?? []
+  t.deepEqual(
+    effects.map(({ kind }) => kind),
+    ['persist'],
+  )
+  t.false(node.results.has(id))
+  node.effects.push(...effects)
+  lab.settle()
+  t.is(node.results.get(id)?.kind, 'applied')
+  t.is(valueAt(node, 'a'), '1')
+})
+
+test('three members apply the same, wherever a write was submitted', (t) => {
+  const lab = runningLab(3)
+  for (const [position, node] of lab.nodes.entries())
+    t.is(ask(lab, node, put(`k${position}`, 'v'))?.kind, 'applied')
+  lab.pass(200)
+  const hashes = lab.nodes.map(({ replica }) => replica?.store.hash(0))
+  t.deepEqual(hashes[1], hashes[0])
+  t.deepEqual(hashes[2], hashes[0])
+  t.is(valueAt(lab.nodes[2] as LabNode, 'k0'), 'v')
+})
+
+test('a read on a follower sees what the leader has acknowledged', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  ask(lab, leaderOf(lab), put('a', '1'))
+  t.is(ask(lab, follower, { kind: 'linearize' })?.kind, 'linear')
+  t.is(valueAt(follower, 'a'), '1')
+})
+
+test('many reads of one turn share one round', (t) => {
+  const lab = runningLab(3)
+  const leader = leaderOf(lab)
+  for (let count = 0; count < 50; count++) lab.submit(leader, { kind: 'linearize' })
+  const sends = (leader.replica?.takeEffects() ?? []).filter(({ kind }) => kind === 'send')
+  t.is(sends.length, 2)
+})
+
+test('a leader cut off from the others answers neither reads nor renewals', (t) => {
+  const lab = runningLab(3)
+  const old = leaderOf(lab)
+  ask(lab, old, propose({ kind: 'lease-grant', request: { id: 5n, ttl: 60 } }))
+  lab.filter = (from, { to }) => from !== old.id && to !== old.id
+  const read = lab.submit(old, { kind: 'linearize' })
+  const renewal = lab.submit(old, { kind: 'renew', lease: 5n })
+  lab.settle()
+  t.false(old.results.has(read))
+  t.false(old.results.has(renewal))
+  lab.pass(8000)
+  t.like(old.results.get(read), { kind: 'failed', isUnknown: false })
+  t.like(old.results.get(renewal), { kind: 'failed' })
+})
+
+test('a write that a leader loses is carried to the next one and lands once', (t) => {
+  const lab = runningLab(3)
+  const old = leaderOf(lab)
+  const follower = followerOf(lab)
+  ask(lab, follower, put('n', '0'))
+  const revision = follower.replica?.store.revision ?? 0
+  // The leader takes the command into its log and dies before anybody else has it.
+  const id = lab.submit(follower, put('n', '1'))
+  lab.beforeEffect = (node) => node !== old
+  lab.settle()
+  t.is(old.replica, undefined)
+  lab.beforeEffect = () => true
+  lab.passUntil(() => follower.results.has(id))
+  t.like(follower.results.get(id), { kind: 'applied', applied: { revision: revision + 1 } })
+  lab.start(old)
+  lab.pass(1000)
+  for (const node of lab.nodes) t.is(node.replica?.store.revision, revision + 1)
+})
+
+test('a command that arrives twice is applied once', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  const before = follower.replica?.store.revision ?? 0
+  const copies: (() => void)[] = []
+  lab.filter = (from, out) => {
+    const { message } = out
+    if (message.kind === 'raft' && message.message.kind === 'propose')
+      copies.push(() => lab.node(out.to).replica?.receive(from, message, lab.nowMs))
+    return true
+  }
+  ask(lab, follower, put('a', '1'))
+  ask(lab, follower, put('a', '2'))
+  for (const again of copies) again()
+  lab.pass(500)
+  t.true(copies.length >= 2)
+  for (const node of lab.nodes) t.is(node.replica?.store.revision, before + 2)
+  t.is(valueAt(follower, 'a'), '2')
+})
+
+test('what was seen of an origin survives in the image', (t) => {
+  const lab = runningLab(3, { imageEntries: 1 })
+  const follower = followerOf(lab)
+  const copies: (() => void)[] = []
+  lab.filter = (from, out) => {
+    const { message } = out
+    if (message.kind === 'raft' && message.message.kind === 'propose')
+      copies.push(() =>
+        leaderOf(lab).replica?.receive(
+          from,
+          {
+            ...message,
+            message: {
+              ...message.message,
+              to: leaderOf(lab).id,
+              term: leaderOf(lab).replica?.raftStatus().term ?? 0,
+            },
+          },
+          lab.nowMs,
+        ),
+      )
+    return true
+  }
+  ask(lab, follower, put('a', '1'))
+  const { revision } = follower.replica?.store ?? { revision: 0 }
+  lab.pass(2000)
+  for (const node of lab.nodes) {
+    node.disk.synced = { ...node.disk.image, records: new Map(node.disk.image.records) }
+    lab.crash(node)
+  }
+  for (const node of lab.nodes) lab.start(node)
+  lab.passUntil(() => lab.leader() !== undefined)
+  lab.pass(500)
+  lab.filter = () => true
+  for (const again of copies) again()
+  lab.pass(500)
+  for (const node of lab.nodes) t.is(node.replica?.store.revision, revision)
+})
+
+test('a lost forward is sent again while leader and term stay the same', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  let isLost = false
+  lab.filter = (_, { message }) => {
+    if (isLost || message.kind !== 'raft' || message.message.kind !== 'propose') return true
+    isLost = true
+    return false
+  }
+  t.is(ask(lab, follower, put('a', '1'))?.kind, 'applied')
+  t.true(isLost)
+})
+
+test('without a leader a write that was never sent fails as such', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  for (const node of lab.nodes) if (node !== follower) lab.crash(node)
+  lab.pass(5000)
+  const result = ask(lab, follower, put('a', '1'))
+  t.deepEqual(result, { kind: 'failed', code: 'no-leader', isUnknown: false })
+})
+
+test('a crash before any effect of any member loses no acknowledged write', (t) => {
+  for (let boundary = 0; boundary < 120; boundary++) {
+    const lab = runningLab(3, { imageEntries: 2, keepEntries: 4 }, boundary + 1)
+    const victim = lab.nodes[boundary % 3] as LabNode
+    let left = Math.floor(boundary / 3)
+    lab.beforeEffect = (node) => node !== victim || left-- > 0
+    const writes: { readonly node: LabNode; readonly id: number; readonly key: string }[] = []
+    for (let count = 0; count < 6; count++) {
+      const node = lab.nodes[count % 3] as LabNode
+      const key = `k${count}`
+      if (node.replica) writes.push({ node, id: lab.submit(node, put(key, 'v')), key })
+      lab.settle()
+    }
+    lab.beforeEffect = () => true
+    lab.pass(500)
+    if (!victim.replica) lab.start(victim)
+    lab.pass(12_000)
+    for (const { node, id, key } of writes) {
+      if (node.results.get(id)?.kind !== 'applied') continue
+      for (const other of lab.nodes) t.is(valueAt(other, key), 'v', `${boundary} ${key}`)
+    }
+    const hashes = lab.nodes.map(({ replica }) => replica?.store.hash(0))
+    t.deepEqual(hashes[1], hashes[0])
+    t.deepEqual(hashes[2], hashes[0])
+  }
+})
+
+test('all members crash at once and keep what was acknowledged', (t) => {
+  const lab = runningLab(3, { imageEntries: 3, keepEntries: 4 })
+  for (let count = 0; count < 40; count++)
+    t.is(ask(lab, lab.nodes[count % 3] as LabNode, put(`k${count}`, 'v'))?.kind, 'applied')
+  for (const node of lab.nodes) lab.crash(node)
+  for (const node of lab.nodes) lab.start(node)
+  t.true(lab.passUntil(() => lab.leader() !== undefined))
+  lab.pass(500)
+  for (const node of lab.nodes)
+    for (let count = 0; count < 40; count++) t.is(valueAt(node, `k${count}`), 'v')
+})
+
+test('a member that was away longer than the log reaches is sent an image', (t) => {
+  const lab = runningLab(3, { imageEntries: 5, keepEntries: 10 })
+  const away = followerOf(lab)
+  lab.crash(away)
+  lab.passUntil(() => lab.leader() !== undefined)
+  for (let count = 0; count < 60; count++) ask(lab, leaderOf(lab), put(`k${count}`, 'v'))
+  lab.pass(2000)
+  lab.start(away)
+  lab.pass(3000)
+  t.true(away.done.includes('install'))
+  t.is(valueAt(away, 'k59'), 'v')
+  t.deepEqual(away.replica?.store.hash(0), leaderOf(lab).replica?.store.hash(0))
+  lab.crash(away)
+  lab.start(away)
+  lab.pass(2000)
+  t.is(valueAt(away, 'k0'), 'v')
+})
+
+test('a lease that nobody renews ends, and takes its keys along', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  ask(lab, follower, propose({ kind: 'lease-grant', request: { id: 9n, ttl: 3 } }))
+  ask(lab, follower, put('held', 'x', 9n))
+  lab.pass(2000)
+  t.is(valueAt(follower, 'held'), 'x')
+  lab.pass(2000)
+  for (const node of lab.nodes) t.is(valueAt(node, 'held'), undefined)
+  t.like(ask(lab, follower, { kind: 'renew', lease: 9n }), { kind: 'lease', ttlMs: 0 })
+  t.like(ask(lab, follower, { kind: 'remaining', lease: 9n }), { kind: 'lease', ttlMs: -1 })
+})
+
+test('renewals keep a lease, through a follower and across a change of leader', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  ask(lab, follower, propose({ kind: 'lease-grant', request: { id: 9n, ttl: 4 } }))
+  for (let count = 0; count < 5; count++) {
+    lab.pass(3000)
+    t.like(ask(lab, follower, { kind: 'renew', lease: 9n }), { kind: 'lease', ttlMs: 4000 })
+  }
+  lab.crash(leaderOf(lab))
+  lab.pass(3000)
+  t.like(ask(lab, follower, { kind: 'renew', lease: 9n }), { kind: 'lease', ttlMs: 4000 })
+  lab.pass(6000)
+  t.is(follower.replica?.store.lease(9n), undefined)
+})
+
+test('a leader that cannot reach its quorum ends no lease', (t) => {
+  const lab = runningLab(3)
+  const old = leaderOf(lab)
+  ask(lab, old, propose({ kind: 'lease-grant', request: { id: 9n, ttl: 2 } }))
+  lab.filter = (from, { to }) => from !== old.id && to !== old.id
+  const expiries: number[] = []
+  lab.beforeEffect = (node, effect) => {
+    if (node === old && effect.kind === 'persist') expiries.push(effect.batch.entries.length)
+    return true
+  }
+  // Still leader of its term for most of this time, and the lease is over.
+  for (let passed = 0; passed < 3000; passed += 100) lab.pass(100)
+  t.deepEqual(
+    expiries.filter((count) => count > 0),
+    [],
+  )
+})
+
+test('a leader that stood still answers nothing that was confirmed before', (t) => {
+  const lab = runningLab(3)
+  const old = leaderOf(lab)
+  ask(lab, old, put('a', '1'))
+  const id = lab.submit(old, { kind: 'linearize' })
+  old.effects.push(...(old.replica?.takeEffects() ?? []))
+  // The round goes out, the answers wait in the socket while the process stands still.
+  old.isPaused = true
+  lab.settleOut(old)
+  lab.passUntil(() => lab.leader() !== undefined)
+  ask(lab, leaderOf(lab), put('a', '2'))
+  old.isPaused = false
+  lab.settle()
+  lab.passUntil(() => old.results.has(id))
+  t.is(old.results.get(id)?.kind, 'linear')
+  t.is(valueAt(old, 'a'), '2')
+})
+
+test('leadership moves where it is wanted', (t) => {
+  const lab = runningLab(3)
+  const target = followerOf(lab)
+  const leader = leaderOf(lab)
+  t.like(ask(lab, target, { kind: 'move-leader', target: target.id }), { code: 'not-leader' })
+  t.like(ask(lab, leader, { kind: 'move-leader', target: 99n }), { code: 'bad-transferee' })
+  t.is(ask(lab, leader, { kind: 'move-leader', target: target.id })?.kind, 'moved')
+  t.is(lab.leader(), target)
+})
+
+test('members say their names, and a restart keeps them', (t) => {
+  const lab = runningLab(3, { imageEntries: 1 })
+  lab.pass(3000)
+  const names = (node: LabNode): readonly string[] =>
+    (node.replica?.members() ?? []).map(({ name }) => name)
+  for (const node of lab.nodes) t.deepEqual(names(node), ['m1', 'm2', 'm3'])
+  for (const node of lab.nodes) lab.crash(node)
+  for (const node of lab.nodes) lab.start(node)
+  lab.pass(3000)
+  for (const node of lab.nodes) t.deepEqual(names(node), ['m1', 'm2', 'm3'])
+})
+
+test('a new member learns from an image and becomes a voter by itself', (t) => {
+  const lab = runningLab(3)
+  lab.pass(3000)
+  ask(lab, followerOf(lab), put('a', '1'))
+  const question = { kind: 'add', peerUrls: ['http://new:1'], isLearner: true } as const
+  const result = ask(lab, followerOf(lab), { kind: 'member', question })
+  t.is(result?.kind, 'member')
+  if (result?.kind !== 'member') return
+  t.like(ask(lab, leaderOf(lab), { kind: 'member', question }), { code: 'peer-urls-exist' })
+  const joined = lab.add({
+    id: result.member,
+    name: '',
+    peerUrls: ['http://new:1'],
+    clientUrls: [],
+    isLearner: true,
+  })
+  lab.pass(3000)
+  t.is(valueAt(joined, 'a'), '1')
+  t.like(ask(lab, joined, put('b', '1')), { code: 'learner' })
+  t.true(joined.replica?.members().find(({ id }) => id === result.member)?.isLearner)
+  lab.pass(12_000)
+  t.false(joined.replica?.members().find(({ id }) => id === result.member)?.isLearner)
+  t.is(ask(lab, joined, put('b', '1'))?.kind, 'applied')
+})
+
+test('a removed member stops, and changes that would lose the majority are refused', (t) => {
+  const lab = runningLab(3)
+  lab.pass(3000)
+  const gone = followerOf(lab)
+  const down = lab.nodes.find((node) => node !== gone && node !== lab.leader()) as LabNode
+  lab.crash(down)
+  lab.pass(2500)
+  const remove = { kind: 'member', question: { kind: 'remove', member: gone.id } } as const
+  t.like(ask(lab, leaderOf(lab), remove), { code: 'unhealthy' })
+  lab.start(down)
+  lab.pass(2000)
+  t.is(ask(lab, leaderOf(lab), remove)?.kind, 'member')
+  lab.pass(500)
+  t.like(gone.stopped, { kind: 'stop', reason: { kind: 'removed' } })
+  t.is(leaderOf(lab).replica?.members().length, 2)
+  t.true(leaderOf(lab).replica?.isRemoved(gone.id))
+  t.like(ask(lab, leaderOf(lab), remove), { code: 'member-not-found' })
+})
+
+test('nobody votes before all members of a new cluster have met', (t) => {
+  const lab = createLab(3)
+  lab.start(lab.nodes[0] as LabNode)
+  lab.start(lab.nodes[1] as LabNode)
+  lab.pass(10_000)
+  t.is(lab.leader(), undefined)
+  lab.start(lab.nodes[2] as LabNode)
+  t.true(lab.passUntil(() => lab.leader() !== undefined))
+})
+
+test('a member that lost its disk does not come back under its old id', (t) => {
+  const lab = runningLab(3)
+  ask(lab, leaderOf(lab), put('a', '1'))
+  const lost = followerOf(lab)
+  lab.wipe(lost)
+  lab.start(lost)
+  lab.pass(1000)
+  t.like(lost.stopped, { kind: 'stop', reason: { kind: 'disk-lost' } })
+  t.true(lab.passUntil(() => lab.leader() !== undefined))
+})
+
+test('history is compacted by the leader alone, everywhere alike', (t) => {
+  const lab = runningLab(3, { compaction: { revisions: 20, ageMs: 3_600_000 } })
+  for (let count = 0; count < 60; count++) ask(lab, leaderOf(lab), put('a', `${count}`))
+  lab.pass(3000)
+  for (const { replica } of lab.nodes) t.true((replica?.store.compactRevision ?? 0) > 30)
+  t.deepEqual(lab.nodes[0]?.replica?.store.hash(0), lab.nodes[2]?.replica?.store.hash(0))
+})
+
+test('a watch on a follower sees each change once and in order', (t) => {
+  const lab = runningLab(3)
+  const follower = followerOf(lab)
+  const seen: string[] = []
+  const stream = follower.replica?.watches.open(() => undefined)
+  stream?.create({
+    key: Buffer.from('a'),
+    rangeEnd: new Uint8Array(0),
+    startRevision: 0,
+    withPrevKv: false,
+    skipPuts: false,
+    skipDeletes: false,
+    progressNotify: false,
+    watchId: 0,
+  })
+  for (let count = 0; count < 5; count++) ask(lab, leaderOf(lab), put('a', `${count}`))
+  lab.pass(200)
+  for (let given = stream?.take(1 << 20); given; given = stream?.take(1 << 20))
+    for (const { kv } of given.events) seen.push(Buffer.from(kv.value).toString())
+  t.deepEqual(seen, ['0', '1', '2', '3', '4'])
+})
