@@ -92,6 +92,14 @@ export const CODES = facts({
     'The state of a coordinator is damaged. Rejoin the cluster with `hakiri ctl member replace`.',
     'fatal',
   ),
+  MEMBER_REMOVED: environment(
+    'This coordinator is no longer a member of its cluster. To join again, start with an empty data folder and --join.',
+    'fatal',
+  ),
+  MEMBER_LOST_DISK: environment(
+    'The cluster knows this coordinator with another disk. Replace it with `hakiri ctl member replace`.',
+    'fatal',
+  ),
   ENGINE_UNAVAILABLE: environment('The query engine could not be started.', 'fatal'),
   // Runtime.
   SOURCE_DATA: runtime('The source sent something that cannot be read.', 'data'),

@@ -9,6 +9,14 @@ export type Clock = {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** When something runs that does not run at once. */
+export type Scheduler = {
+  /** After everything that is ready now, so that what came in meanwhile is handled together. */
+  soon(run: () => void): void
+  /** Again and again, as far as the process gets to it, until disposed of. */
+  every(ms: number, run: () => void): Disposable
+}
+
 export type Random = {
   /** Uniform in [0, 1). */
   float(): number
