@@ -3,7 +3,17 @@
  * of the rest what the test says. Faults are played by name of the operation.
  */
 import type { WalDisk, WalFile } from '../../coord/wal/disk.ts'
-import { tearInto, type Tear } from './memory-wal.ts'
+
+const SECTOR_BYTES = 512
+
+/** What a crash leaves of the write that was not synced. */
+export type Tear =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'whole' }
+  /** Its first bytes only. */
+  | { readonly kind: 'prefix'; readonly bytes: number }
+  /** Those of its 512-byte sectors, counted from its first, for which `has` says so. */
+  | { readonly kind: 'sectors'; readonly has: (nth: number) => boolean }
 
 /** Each operation asks before it acts; a throw fails it, a promise holds it up. */
 export type DiskGate = (
@@ -101,5 +111,27 @@ function openFile(file: Inode, name: string, disk: MemoryDisk): WalFile {
       file.size = sizeBytes
     },
     close: () => Promise.resolve(),
+  }
+}
+
+/** Puts what a torn write leaves of `bytes` into `file` at `offset`. */
+function tearInto(file: Uint8Array, offset: number, bytes: Uint8Array, tear: Tear): void {
+  switch (tear.kind) {
+    case 'nothing':
+      return
+    case 'whole':
+      file.set(bytes, offset)
+      return
+    case 'prefix':
+      file.set(bytes.subarray(0, tear.bytes), offset)
+      return
+    case 'sectors': {
+      let nth = 0
+      for (let at = 0; at < bytes.length; nth++) {
+        const next = Math.min(bytes.length, at + SECTOR_BYTES - ((offset + at) % SECTOR_BYTES))
+        if (tear.has(nth)) file.set(bytes.subarray(at, next), offset + at)
+        at = next
+      }
+    }
   }
 }
