@@ -2,10 +2,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { CODES } from '../lib/error.ts'
 import { renderJsonSchema } from '../manifest/json-schema.ts'
+import { renderCodecs } from '../proto/generate.ts'
 
 const FILES: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
   'manifest/hakiri.schema.json': renderJsonSchema,
+  ...Object.fromEntries(renderCodecs().map(({ path, text }) => [path, () => text])),
 }
 
 const stale: string[] = []
