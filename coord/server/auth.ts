@@ -2,8 +2,8 @@
  * The Auth service, while there are no users and roles: whoever logs in is told that nobody has to,
  * which lets clients go on without a token; all else is not implemented.
  */
-import { unary } from './call.ts'
-import type { Route } from './call.ts'
+import { unary } from './unary.ts'
+import type { Route } from './route.ts'
 import type { Edge } from './edge.ts'
 import { EDGE, Refused } from './errors.ts'
 import type { Refusal } from './errors.ts'

@@ -1,6 +1,6 @@
 /** The Cluster service. Its headers carry no revision: membership is not part of the store's history. */
-import { unary } from './call.ts'
-import type { Route } from './call.ts'
+import { unary } from './unary.ts'
+import type { Route } from './route.ts'
 import { headerAt, refuseLearner } from './edge.ts'
 import type { Edge } from './edge.ts'
 import { EDGE, Refused } from './errors.ts'

@@ -2,8 +2,10 @@
  * The health service of gRPC: a member serves while it has a leader, or has lost one only just now;
  * clients that ask are sent to another member otherwise.
  */
-import { serverStream, unary } from './call.ts'
-import type { Route, StreamControl, StreamHooks } from './call.ts'
+import { serverStream } from './stream.ts'
+import { unary } from './unary.ts'
+import type { Route } from './route.ts'
+import type { StreamControl, StreamHooks } from './stream.ts'
 import type { Edge } from './edge.ts'
 import { EDGE, Refused } from './errors.ts'
 import { HealthCheckResponseServingStatus, healthService } from '../../proto/gen/health.ts'

@@ -32,9 +32,10 @@ export type HttpHandler = (request: IncomingMessage, response: ServerResponse) =
 /** Answers GET and HEAD of /version, /health, /livez, /readyz and /metrics. */
 export function createHttpHandler(parts: HttpParts): HttpHandler {
   return (request, response) => {
-    void answerTo(parts, request).then((answer) => {
-      send(request, response, answer)
-    })
+    answerTo(parts, request).then(
+      (answer) => send(request, response, answer),
+      (error: unknown) => response.destroy(error instanceof Error ? error : undefined),
+    )
   }
 }
 

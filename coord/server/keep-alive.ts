@@ -2,8 +2,9 @@
  * The stream of renewals: many leases, many requests under way, answered in the order in which they
  * were asked. A lease that is gone is answered with a TTL of 0; the stream goes on.
  */
-import { duplex } from './call.ts'
-import type { Received, Route, StreamControl, StreamHooks } from './call.ts'
+import { duplex } from './stream.ts'
+import type { Received, Route } from './route.ts'
+import type { StreamControl, StreamHooks } from './stream.ts'
 import type { Edge } from './edge.ts'
 import { refusalFrom, refusalOf } from './errors.ts'
 import type { Refusal } from './errors.ts'
@@ -49,21 +50,24 @@ function openRenewals(
     }
     if (isEnded && waiting.length === 0) control.end()
   }
-  const renew = async (slot: Slot, id: bigint): Promise<void> => {
-    try {
-      const { ttl, header } = await node.renew(id, signal)
-      slot.encoded = leaseKeepAlive.responseSerialize({ header, id, ttl })
-    } catch (error) {
-      slot.refusal = refusalFrom(error)
-    }
-    sendSettled()
+  const renew = (slot: Slot, id: bigint): void => {
+    node.renew(id, signal).then(
+      ({ ttl, header }) => {
+        slot.encoded = leaseKeepAlive.responseSerialize({ header, id, ttl })
+        sendSettled()
+      },
+      (error: unknown) => {
+        slot.refusal = refusalFrom(error)
+        sendSettled()
+      },
+    )
   }
   call.on('data', ({ message }: Received<LeaseKeepAliveRequest>) => {
     if (!message) return control.end(refusalOf('request-too-large'))
     const slot: Slot = { encoded: undefined, refusal: undefined }
     waiting.push(slot)
     balance()
-    void renew(slot, message.id)
+    renew(slot, message.id)
   })
   call.on('end', () => {
     isEnded = true

@@ -1,7 +1,7 @@
 /** The KV service: reads from the local store once they are due, writes by way of the log. */
-import { unary } from './call.ts'
-import type { Route } from './call.ts'
-import { headerAt, proposeAndWait } from './edge.ts'
+import { unary } from './unary.ts'
+import type { Route } from './route.ts'
+import { proposeAndWait } from './edge.ts'
 import type { Edge } from './edge.ts'
 import { accepted, Refused, refusalOf } from './errors.ts'
 import { nestedHeaders } from './txn-headers.ts'

@@ -1,6 +1,6 @@
 /** The Lease service but for its stream of renewals. */
-import { unary } from './call.ts'
-import type { Route } from './call.ts'
+import { unary } from './unary.ts'
+import type { Route } from './route.ts'
 import { headerAt, proposeAndWait, refuseLearner } from './edge.ts'
 import type { Edge } from './edge.ts'
 import { keepAliveRoute } from './keep-alive.ts'

@@ -1,6 +1,6 @@
 /** The Maintenance service but for its stream of a snapshot. */
-import { unary } from './call.ts'
-import type { Route } from './call.ts'
+import { unary } from './unary.ts'
+import type { Route } from './route.ts'
 import { proposeAndWait, refuseLearner } from './edge.ts'
 import type { Edge } from './edge.ts'
 import { accepted, EDGE, Refused } from './errors.ts'

@@ -4,8 +4,8 @@
  */
 import type { Server } from '@grpc/grpc-js'
 import { authRoutes } from './auth.ts'
-import { addRoutes } from './call.ts'
-import type { Route } from './call.ts'
+import { addRoutes } from './route.ts'
+import type { Route } from './route.ts'
 import { clusterRoutes } from './cluster.ts'
 import { createEdge } from './edge.ts'
 import type { EdgeParts } from './edge.ts'

@@ -2,8 +2,9 @@
  * The Snapshot stream: a consistent view of the image as the pieces of a snapshot file, with as much on
  * its way as the network takes.
  */
-import { serverStream } from './call.ts'
-import type { Route, StreamControl, StreamHooks } from './call.ts'
+import { serverStream } from './stream.ts'
+import type { Route } from './route.ts'
+import type { StreamControl, StreamHooks } from './stream.ts'
 import type { Edge } from './edge.ts'
 import { refusalFrom } from './errors.ts'
 import { encodeSnapshot, estimateSnapshotBytes } from './snapshot-file.ts'

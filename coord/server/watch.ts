@@ -2,8 +2,9 @@
  * The Watch stream. Answers are pulled from the node while the network takes them, and requests are
  * read only then: a client that does not read costs the bytes of one answer, not of its backlog.
  */
-import { duplex } from './call.ts'
-import type { Received, Route, StreamControl, StreamHooks } from './call.ts'
+import { duplex } from './stream.ts'
+import type { Received, Route } from './route.ts'
+import type { StreamControl, StreamHooks } from './stream.ts'
 import type { Edge } from './edge.ts'
 import { refusalOf, TOO_MANY_WATCHES } from './errors.ts'
 import { encodeWatch } from './watch-encode.ts'
