@@ -14,6 +14,7 @@ import { findKey } from './key-index.ts'
 import { LEASE_COST_BYTES, addLease, listLeases, removeLease } from './leases.ts'
 import { clearSpaceAlarm, hasRoom, setAlarm } from './quota.ts'
 import { checkReadable, rangeOutcome } from './range.ts'
+import { heldBytes } from './slabs.ts'
 import { commitChanges, createState, deleteKeys, deleteSlot, findLive, keyBytes } from './state.ts'
 import { keysOfLease, putKey, sizeOf } from './state.ts'
 import type { KvState } from './state.ts'
@@ -57,6 +58,9 @@ function storeOver(state: KvState): KvStore {
     },
     get sizeBytes() {
       return sizeOf(state)
+    },
+    get heldBytes() {
+      return heldBytes(state.history.slabs)
     },
     get keyCount() {
       return state.history.liveKeys

@@ -196,6 +196,8 @@ export type KvStore = {
   readonly compactRevision: number
   /** Bytes the store takes: what the quota is held against. */
   readonly sizeBytes: number
+  /** Memory that is set aside for keys, values and history. */
+  readonly heldBytes: number
   readonly keyCount: number
   readonly alarms: readonly { readonly member: bigint; readonly alarm: number }[]
   /** Applies one command; `index` is its place in the log. */
