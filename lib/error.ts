@@ -77,6 +77,8 @@ export const CODES = facts({
   STORE_AUTH: environment('The bucket refuses the credentials.', 'auth'),
   STORE_REFUSED: environment('The bucket refuses the request.', 'fatal'),
   STORE_NOT_FOUND: environment('The object or bucket does not exist.', 'fatal'),
+  COORD_UNREACHABLE: environment('No coordinator answers, or none leads.'),
+  COORD_REFUSED: environment('The coordinator refuses the request.', 'fatal'),
   DISK_FULL: environment('No space is left on a local disk.'),
   DISK_FAILED: environment('A local disk failed to read, write or sync. Check the disk.', 'fatal'),
   DATA_LOCKED: environment('Another process holds the data folder.', 'fatal'),
