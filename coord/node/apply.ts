@@ -86,9 +86,10 @@ function applyKv(core: ReplicaCore, command: KvCommand, index: number): Applied 
 function tellLessor(core: ReplicaCore, command: KvCommand, { outcome }: Applied): void {
   if (!outcome.ok) return
   if (command.kind === 'lease-revoke') noteRevoked(core, command.request.id)
-  else if (outcome.value.kind === 'lease-expire')
+  else if (outcome.value.kind === 'lease-expire') {
+    core.leases.expired += outcome.value.expired.length
     for (const lease of outcome.value.expired) noteRevoked(core, lease)
-  else if (command.kind === 'lease-grant') {
+  } else if (command.kind === 'lease-grant') {
     const granted = core.store.lease(command.request.id)
     if (granted) core.lessor.granted(granted, core.nowMs)
   }

@@ -31,6 +31,7 @@ export function maybeWriteImage(core: ReplicaCore): void {
   const isDue = applied - image.marked >= imageEntries || nowMs - image.sinceMs >= imageMs
   if (!isDue && !image.isFlushing) return
   image.isWriting = true
+  image.isFlushing = false
   image.marked = applied
   image.sinceMs = undefined
   const changes = [

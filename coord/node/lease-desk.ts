@@ -26,6 +26,8 @@ type Passed = { readonly call: LeaseCall; readonly atMs: number }
 
 export type LeaseState = {
   lastId: number
+  /** Leases that have ended because nobody renewed them, while this member led. */
+  expired: number
   /** Everything not answered yet, by clients of this member or others. */
   readonly open: Set<LeaseCall>
   /** Passed on to the leader, by number. */
@@ -37,7 +39,14 @@ export type LeaseState = {
 }
 
 export function createLeases(): LeaseState {
-  return { lastId: 0, open: new Set(), passed: new Map(), parked: [], doomed: new Map() }
+  return {
+    lastId: 0,
+    expired: 0,
+    open: new Set(),
+    passed: new Map(),
+    parked: [],
+    doomed: new Map(),
+  }
 }
 
 const MS = 1000

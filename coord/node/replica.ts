@@ -10,10 +10,10 @@ import { createRaft } from '../raft/raft.ts'
 import { NOBODY } from '../raft/types.ts'
 import type { Raft } from '../raft/types.ts'
 import { applySlice, hasToApply, tellMembers } from './apply.ts'
-import { fail } from './core.ts'
+import { fail, isLearner } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { createDuties, tickDuties } from './duties.ts'
-import { createFormation, noteFormed, tickFormation } from './formation.ts'
+import { createFormation, missingFor, noteFormed, tickFormation } from './formation.ts'
 import { createImage, maybeWriteImage, noteImageWritten } from './image-writer.ts'
 import { cancelLease, createLeases, stopLeases, submitLease, tickLeases } from './lease-desk.ts'
 import {
@@ -105,7 +105,7 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     },
     stepAside() {
       const target = bestFollower(core)
-      if (target !== NOBODY) core.raft.transferLeadership(target)
+      return target !== NOBODY && core.raft.transferLeadership(target) === 'accepted'
     },
     stopRequests() {
       stopProposals(core)
@@ -122,6 +122,16 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
       return core.applied
     },
     raftStatus: () => core.raft.status(),
+    get term() {
+      return core.status.term
+    },
+    get leader() {
+      return core.status.leader
+    },
+    get isLearner() {
+      return isLearner(core)
+    },
+    missing: () => missingFor(core),
     members: () => core.members.list(core.membership),
     isRemoved: (member) => core.members.isRemoved(member),
     isFormed: () => core.formation.kept.isFormed,
@@ -134,6 +144,7 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
       leasesWaiting: core.leases.open.size,
       proposalsFailed: core.proposals.failed,
       leaderChanges: core.leaderChanges,
+      leasesExpired: core.leases.expired,
     }),
   }
 }

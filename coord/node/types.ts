@@ -163,6 +163,7 @@ export type ReplicaCounts = {
   readonly leasesWaiting: number
   readonly proposalsFailed: number
   readonly leaderChanges: number
+  readonly leasesExpired: number
 }
 
 /** The deterministic core of a node. `nowMs` is monotonic and never goes back. */
@@ -184,10 +185,10 @@ export type Replica = {
   /** Whether `work` has entries to apply; it takes them in slices so that nothing else has to wait. */
   hasWork(): boolean
   work(nowMs: number): void
-  /** Writes what the image lacks, whatever the thresholds say; for a clean stop. */
+  /** Writes what the image lacks at the next taking of effects, whatever the thresholds say. */
   flushImage(): void
-  /** Hands leadership to the best follower, if there is one. */
-  stepAside(): void
+  /** Begins to hand leadership to the best follower; false if there is none. */
+  stepAside(): boolean
   /** Answers everything that waits with `stopped`. */
   stopRequests(): void
   /** What there is to do now, in order. Taken after each turn. */
@@ -198,6 +199,12 @@ export type Replica = {
   /** Applied up to here. */
   readonly applied: number
   raftStatus(): RaftStatus
+  /** Of Raft's status what is asked for with every request. */
+  readonly term: number
+  readonly leader: MemberId
+  readonly isLearner: boolean
+  /** Before the cluster stands: whom this member still waits for. */
+  missing(): readonly MemberId[]
   members(): readonly Member[]
   isRemoved(member: MemberId): boolean
   isFormed(): boolean
