@@ -38,7 +38,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   })
   const proxyPort = await listen(server, 0)
   const reset = (): void => {
-    for (const { client, server: up } of [...pairs]) {
+    for (const { client, server: up } of pairs) {
       client.resetAndDestroy()
       up.resetAndDestroy()
     }
