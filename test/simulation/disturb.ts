@@ -1,0 +1,192 @@
+/**
+ * What goes wrong, one thing after the other, as the plan of the seed wants it. Each disturbance ends by
+ * itself or by a `heal`; disks that are lost for good are never more than a minority can bear.
+ */
+import type { ClientWorld } from './clients.ts'
+import type { Machine } from './cluster.ts'
+import type { Operator } from './operator.ts'
+import type { Disturbance } from './plan.ts'
+import type { Dice } from './random.ts'
+import { demand } from './checks/violation.ts'
+import { grantMany } from './sessions.ts'
+import type { SessionWorld } from './sessions.ts'
+
+export type DisturbedWorld = SessionWorld & { readonly operator: Operator }
+
+const MASS = 950
+
+/** A machine comes back after a while, whatever has become of it meanwhile. */
+export function restartLater(world: ClientWorld, machine: Machine, afterMs: number): void {
+  world.timeline.after(afterMs, () => {
+    if (machine.isLost || machine.isRetired || machine.host.replica()) return
+    machine.host.storage.setFull(false)
+    const isAccepted = world.cluster.start(machine)
+    demand(isAccepted, 'refusal', () => `the good disk of ${machine.host.member} is refused`)
+  })
+}
+
+function draw(dice: Dice, disturbances: readonly (readonly [Disturbance, number])[]): Disturbance {
+  let left = dice.float() * disturbances.reduce((sum, [, weight]) => sum + weight, 0)
+  for (const [name, weight] of disturbances) {
+    left -= weight
+    if (left <= 0) return name
+  }
+  return 'heal'
+}
+
+export function createDisturbances(world: DisturbedWorld, dice: Dice): () => void {
+  const { plan, timeline, cluster } = world
+  const electionMs = plan.electionTicks * plan.tickMs
+
+  const act = (): void => {
+    if (!world.isOpen()) return
+    timeline.after(dice.exponential(plan.disturbanceMs), act)
+    disturb(world, dice, draw(dice, plan.disturbances), electionMs)
+  }
+  return act
+}
+
+/** Everyone in one half is cut off from everyone in the other. */
+function split({ cluster }: ClientWorld, left: readonly number[], isBothWays: boolean): void {
+  for (const { slot } of cluster.machines)
+    for (const other of left) {
+      if (left.includes(slot)) continue
+      cluster.network.cut(slot, other)
+      if (isBothWays) cluster.network.cut(other, slot)
+    }
+}
+
+/** Power goes, and comes again to a disk that a check may have changed meanwhile. */
+function losePower(world: ClientWorld, machine: Machine, dice: Dice, isPowerLoss = true): void {
+  machine.host.stop(isPowerLoss ? 'power' : 'killed', isPowerLoss)
+  restartLater(world, machine, dice.exponential(1500))
+}
+
+/** One bit of a disk is wrong (D5): it is refused, or the bit did not matter. */
+function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
+  const { cluster, operator } = world
+  const voters = cluster.members().filter(({ isLearner }) => !isLearner)
+  const isBearable =
+    voters.length >= 3 && !cluster.machines.some(({ isLost, isRetired }) => isLost && !isRetired)
+  if (!isBearable) return
+  machine.host.stop('power', true)
+  const { wal, image } = machine.host.storage
+  const before = image.state()
+  wal.flipBit()
+  machine.isLost = true
+  world.timeline.after(dice.exponential(1000), () => {
+    const recovered = wal.recover()
+    // Whoever lost a byte without noticing would break R6, which the start then shows.
+    if (recovered && before.mark) {
+      machine.isLost = false
+      if (!cluster.start(machine)) machine.isLost = true
+    }
+    if (machine.isLost) {
+      cluster.raft.lost(machine.host.member)
+      operator.remove(machine.host.member)
+      operator.add(true)
+    }
+  })
+}
+
+/** An operator puts an older image back (P5): the log fills it up, or it is refused. */
+function rollBack(world: ClientWorld, machine: Machine, dice: Dice): void {
+  machine.host.stop('power', true)
+  const { image } = machine.host.storage
+  const newest = image.state()
+  const older = image.older()
+  if (older.length > 0) image.putBack(dice.pick(older))
+  world.timeline.after(dice.exponential(800), () => {
+    if (machine.host.replica() || machine.isRetired || world.cluster.start(machine)) return
+    image.putBack(newest)
+    restartLater(world, machine, 0)
+  })
+}
+
+/** A machine with an empty disk takes a member's place (M2). It must be refused, not trusted. */
+function impose(world: ClientWorld, machine: Machine): void {
+  const { cluster, timeline } = world
+  const { host } = machine
+  const isFirst = host.storage.formation.lives.size > 0
+  if (!isFirst || machine.isLost || cluster.truth.model.revision() < 2) return
+  host.stop('power', true)
+  const imposter = cluster.addMachine(host.member, cluster.firstMembers, false, true)
+  cluster.start(imposter)
+  timeline.after(1500, () => {
+    demand(!imposter.host.replica()?.isFormed(), 'refusal', () => `${host.member} formed anew`)
+    imposter.isRetired = true
+    imposter.host.stop('power', true)
+    restartLater(world, machine, 0)
+  })
+}
+
+function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionMs: number): void {
+  const { cluster, operator } = world
+  const running = cluster.running()
+  if (running.length === 0) return
+  const victim = dice.chance(0.4) ? (cluster.leader() ?? dice.pick(running)) : dice.pick(running)
+  const other = dice.pick(cluster.machines)
+  const { host, slot } = victim
+  switch (name) {
+    case 'kill':
+      return losePower(world, victim, dice, false)
+    case 'power-loss':
+      return losePower(world, victim, dice)
+    case 'all-power-loss':
+      for (const machine of running) losePower(world, machine, dice)
+      return
+    case 'pause':
+      return host.pause(dice.exponential(electionMs))
+    case 'long-pause':
+      return host.pause(electionMs * 3 + plan(world).leaseTtl * 1000 * dice.float() * 2)
+    case 'cut-one-way':
+      return cluster.network.cut(slot, other.slot)
+    case 'half-open':
+      cluster.network.cut(slot, other.slot)
+      return split(world, [slot], false)
+    case 'split': {
+      const all = dice.shuffle(cluster.machines.map((machine) => machine.slot))
+      return split(world, all.slice(0, 1 + dice.int(all.length)), dice.chance(0.7))
+    }
+    case 'isolate-leader':
+      return split(world, [cluster.leader()?.slot ?? slot], dice.chance(0.7))
+    case 'clog':
+      return cluster.network.clog(slot, other.slot, dice.exponential(electionMs * 2))
+    case 'heal':
+      return cluster.network.heal()
+    case 'stall':
+      return host.storage.stall(dice.exponential(electionMs * 2))
+    case 'sync-error':
+      host.storage.failNextSync()
+      return restartOften(world, victim, dice)
+    case 'disk-full':
+      host.storage.setFull(true)
+      return restartOften(world, victim, dice)
+    case 'bit-flip':
+      return flip(world, victim, dice)
+    case 'old-image':
+      return rollBack(world, victim, dice)
+    case 'clock-jump':
+      return host.clock.jump(world.timeline.now(), dice.exponential(electionMs * 5))
+    case 'add-learner':
+      return operator.add(dice.chance(0.7))
+    case 'remove-member':
+      return operator.remove(host.member)
+    case 'replace-member':
+      operator.add(true)
+      return operator.remove(host.member)
+    case 'reuse-id':
+      return impose(world, victim)
+    case 'move-leader':
+      return operator.moveLeader()
+    case 'mass-expiry':
+      return grantMany(world, MASS, dice, 30)
+  }
+}
+
+const plan = ({ plan }: ClientWorld): ClientWorld['plan'] => plan
+
+/** The process will end by itself sooner or later; then it comes back. */
+function restartOften(world: ClientWorld, machine: Machine, dice: Dice): void {
+  for (const after of [500, 1500, 3000]) restartLater(world, machine, after + dice.int(500))
+}

@@ -1,0 +1,69 @@
+/**
+ * Whoever looks after the cluster: adds, removes and replaces members while everything else goes wrong
+ * (M1), gives every member that is in the list a machine, and takes those away that are not.
+ */
+import type { MemberId } from '../../coord/raft/types.ts'
+import type { MemberQuestion } from '../../coord/node/transport.ts'
+import { askFor } from './clients.ts'
+import type { ClientWorld } from './clients.ts'
+import type { Machine } from './cluster.ts'
+import type { Dice } from './random.ts'
+
+export type Operator = {
+  add(isLearner: boolean): void
+  remove(member: MemberId): void
+  moveLeader(): void
+  /** Machines for members that have none, and none for those that left. */
+  reconcile(): void
+}
+
+/** More voters than this make a run slow, not wise. */
+const MEMBERS_MAX = 7
+export const OPERATOR = 900
+
+export function createOperator(world: ClientWorld, dice: Dice): Operator {
+  const { cluster } = world
+  let added = 0
+
+  function member(question: MemberQuestion): void {
+    const running = cluster.running()
+    if (running.length === 0) return
+    const ask = { kind: 'request', request: { kind: 'member', question } } as const
+    askFor(world, OPERATOR, dice.pick(running), ask, () => reconcile())
+  }
+
+  function reconcile(): void {
+    const members = cluster.members()
+    for (const { id } of members) {
+      if (cluster.machines.some(({ host, isImposter }) => !isImposter && host.member === id))
+        continue
+      cluster.start(cluster.addMachine(id, members, true))
+    }
+  }
+
+  return {
+    reconcile,
+    add(isLearner) {
+      if (cluster.members().length >= MEMBERS_MAX) return
+      member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner })
+    },
+    remove(id) {
+      if (cluster.members().length > 1) member({ kind: 'remove', member: id })
+    },
+    moveLeader() {
+      const [running, members] = [cluster.running(), cluster.members()]
+      if (running.length === 0 || members.length === 0) return
+      const target = dice.pick(members).id
+      const ask = { kind: 'request', request: { kind: 'move-leader', target } } as const
+      askFor(world, OPERATOR, dice.pick(running), ask, () => undefined)
+    },
+  }
+}
+
+/** Machines whose member is in the list but not on its way out. */
+export function inList({ cluster }: ClientWorld): Machine[] {
+  const ids = new Set(cluster.members().map(({ id }) => id))
+  return cluster.machines.filter(
+    ({ host, isRetired, isImposter }) => !isRetired && !isImposter && ids.has(host.member),
+  )
+}
