@@ -130,7 +130,10 @@ export function levelError(thrown: unknown, folder: string): Error {
       cause: error,
       suggestion: 'Free space on the disk of the data folder, then start again.',
     })
-  if (codes.includes('LEVEL_CORRUPTION') || /corruption|does not exist/i.test(text))
+  if (
+    codes.includes('LEVEL_CORRUPTION') ||
+    /corrupt|does not exist|too short|no such file|\.ldb: invalid argument/i.test(text)
+  )
     return imageDamaged(folder, text, error)
   if (!codes.some((code) => code !== '')) return error
   return new HakiriError('DISK_FAILED', `${folder}: ${text}`, {
