@@ -7,16 +7,19 @@ import type { Lessor } from '../kv/lessor.ts'
 import type { WatchHub } from '../kv/watch-types.ts'
 import type { Entry, MemberId, Membership, Raft, RaftStatus, SnapshotMark } from '../raft/types.ts'
 import { NOBODY } from '../raft/types.ts'
-import type { FormationState } from './formation.ts'
-import type { ImageState } from './image-writer.ts'
-import type { LeaseState } from './lease-desk.ts'
-import type { MemberDesk } from './member-desk.ts'
 import type { MemberTable } from './member-table.ts'
 import type { NodeErrorCode } from './node.ts'
 import type { Origins } from './origins.ts'
-import type { ProposalState } from './proposals.ts'
-import type { ReadState } from './reads.ts'
-import type { DutyState } from './duties.ts'
+import type {
+  DutyState,
+  FormationState,
+  ImageState,
+  LeaseState,
+  MemberDesk,
+  ProposalState,
+  ReadState,
+  Reader,
+} from './parts.ts'
 import type { PeerMessage } from './transport.ts'
 import type { Effect, ReplicaConfig, Result } from './types.ts'
 
@@ -86,6 +89,11 @@ export function fail(
   isUnknown = false,
 ): void {
   answer(core, request, { kind: 'failed', code, isUnknown })
+}
+
+/** To be told, when its time has come, that nothing newer was acknowledged elsewhere. */
+export function addReader({ reads }: ReplicaCore, reader: Reader): void {
+  reads.waiting.push(reader)
 }
 
 export function sendTo(core: ReplicaCore, to: MemberId, message: PeerMessage): void {

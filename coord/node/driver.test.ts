@@ -15,8 +15,7 @@ import type { WalDisk } from '../wal/disk.ts'
 import { openFolderDisk } from '../wal/folder-disk.ts'
 import { NodeError } from './node.ts'
 import { openNode } from './open.ts'
-import type { OpenedNode } from './open.ts'
-import type { Boot, NodeOptions, NodeStorage } from './options.ts'
+import type { Boot, NodeOptions, NodeStorage, OpenedNode } from './options.ts'
 import type { OpenTransport, PeerInbox, PeerMessage, Transport } from './transport.ts'
 
 const NEVER = new AbortController().signal
@@ -250,6 +249,7 @@ test('three nodes form a cluster by themselves; any of them takes any request', 
 test('no acknowledged write is lost while members stop and come back in turn', async (t) => {
   const trio = await openTrio(t)
   const { nodes } = trio
+  await surelyPut(nodes[0] as OpenedNode, 'first', 'v')
   let written = 0
   for (let round = 0; round < 6; round++) {
     const victim = round % 3
@@ -344,8 +344,8 @@ test('a member whose folder was emptied is told what to run', async (t) => {
   await rm(folders[2] as string, { recursive: true })
   const lost = await trio.open(2)
   const error = await t.throwsAsync(lost.failed, { instanceOf: HakiriError })
-  t.is((error as HakiriError).code, 'MEMBER_LOST_DISK')
-  t.regex((error as HakiriError).suggestion ?? '', /hakiri ctl member replace/)
+  t.is(error.code, 'MEMBER_LOST_DISK')
+  t.regex(error.suggestion ?? '', /hakiri ctl member replace/)
   t.is(lost.status().role, 'follower')
   await Promise.all([nodes[0] as OpenedNode, nodes[1] as OpenedNode, lost].map(stop))
 })
@@ -400,7 +400,7 @@ test('a log that cannot be synced ends the node and fails what waits', async (t)
   isBroken = true
   await t.throwsAsync(node.propose(put('a', '2'), NEVER), { message: 'stopped' })
   const error = await t.throwsAsync(node.failed, { instanceOf: HakiriError })
-  t.is((error as HakiriError).code, 'DISK_FAILED')
+  t.is(error.code, 'DISK_FAILED')
   await stop(node)
   isBroken = false
   const again = await openNode(optionsFor(folder, ALONE, createNet(), { storage }))

@@ -130,7 +130,7 @@ export function createDriver(parts: DriverParts): Driver {
           disk.release(effect)
           break
         case 'send-snapshot':
-          void sendSnapshot(effect)
+          sendSnapshot(effect).catch(fail)
           break
         case 'install':
           // Raised within `receiveSnapshot`, which goes on with it.
@@ -140,17 +140,20 @@ export function createDriver(parts: DriverParts): Driver {
           transport?.setMembers(effect.members)
           break
         case 'form':
-          parts.keepFormation(effect.formation).then(() => {
-            if (!isLive()) return
-            replica.formed(now())
-            wake()
-          }, fail)
+          keepFormation(effect.formation).catch(fail)
           break
         case 'stop':
           fail(stopError(effect))
       }
     }
     if (answered > 0) observer.onProposalApplied?.(answered)
+  }
+
+  const keepFormation = async (formation: Formation): Promise<void> => {
+    await parts.keepFormation(formation)
+    if (!isLive()) return
+    replica.formed(now())
+    wake()
   }
 
   const sendSnapshot = async (

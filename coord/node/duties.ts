@@ -3,26 +3,14 @@
  * learners that keep up become voters. And what every member does: it says its name.
  */
 import { addSample, planCompaction } from '../kv/compaction-policy.ts'
-import type { CompactionPolicy, RevisionSample } from '../kv/compaction-policy.ts'
+import type { CompactionPolicy } from '../kv/compaction-policy.ts'
 import { NOBODY } from '../raft/types.ts'
-import type { MemberId } from '../raft/types.ts'
-import { electionMs, isLeader } from './core.ts'
+import { addReader, electionMs, isLeader } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { isInSync } from './member-check.ts'
 import { promoteLearner } from './member-desk.ts'
 import { proposeAside, proposeAttributes } from './proposals.ts'
-import { addReader } from './reads.ts'
-
-export type DutyState = {
-  /** In the term `expiryTerm` a read round is asked for the sake of leases that are over. */
-  isExpiryAsked: boolean
-  samples: readonly RevisionSample[]
-  /** Not before this is a compaction proposed again; and this member's attributes. */
-  compactFromMs: number
-  introduceFromMs: number
-  /** Since when learners have kept up without a break. */
-  readonly inSyncSince: Map<MemberId, number>
-}
+import type { DutyState } from './parts.ts'
 
 export function createDuties(): DutyState {
   return {

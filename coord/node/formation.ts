@@ -7,16 +7,9 @@
 import type { MemberId } from '../raft/types.ts'
 import { sendTo } from './core.ts'
 import type { ReplicaCore } from './core.ts'
+import type { FormationState } from './parts.ts'
 import type { PeerMessage } from './transport.ts'
 import type { Formation } from './types.ts'
-
-export type FormationState = {
-  kept: Formation
-  /** Lives of those who agree, until all do. */
-  readonly agreed: Map<MemberId, bigint>
-  isBeingKept: boolean
-  ticks: number
-}
 
 export function createFormation(kept: Formation): FormationState {
   return { kept, agreed: new Map(), isBeingKept: false, ticks: 0 }

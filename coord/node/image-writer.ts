@@ -4,17 +4,8 @@
  */
 import { appliedMark } from './core.ts'
 import type { ReplicaCore } from './core.ts'
+import type { ImageState } from './parts.ts'
 import type { SnapshotMark } from '../raft/types.ts'
-
-export type ImageState = {
-  /** Up to where the image is written, or being written. */
-  marked: number
-  isWriting: boolean
-  /** When the oldest change that the image lacks was applied. */
-  sinceMs: number | undefined
-  /** Whether everything is to be written without waiting for more. */
-  isFlushing: boolean
-}
 
 export function createImage(marked: number): ImageState {
   return { marked, isWriting: false, sinceMs: undefined, isFlushing: false }

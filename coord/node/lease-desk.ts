@@ -6,37 +6,19 @@
 import { assert } from '../../lib/assert.ts'
 import { NOBODY } from '../raft/types.ts'
 import type { MemberId } from '../raft/types.ts'
-import { answer, electionMs, fail, isLeader, isLearner, lateCode, sendTo } from './core.ts'
+import {
+  addReader,
+  answer,
+  electionMs,
+  fail,
+  isLeader,
+  isLearner,
+  lateCode,
+  sendTo,
+} from './core.ts'
 import type { ReplicaCore } from './core.ts'
-import { addReader } from './reads.ts'
+import type { LeaseCall, LeaseState } from './parts.ts'
 import type { LeaseAnswer, LeaseQuestion } from './transport.ts'
-
-/** A question, and who asked: a client of this member, or another member. */
-export type LeaseCall = {
-  readonly question: LeaseQuestion
-  readonly asker:
-    | { readonly kind: 'client'; readonly request: number }
-    | { readonly kind: 'member'; readonly member: MemberId; readonly id: number }
-  readonly deadlineMs: number
-  /** Answered, given up, or nobody waits. */
-  isOver: boolean
-}
-
-type Passed = { readonly call: LeaseCall; readonly atMs: number }
-
-export type LeaseState = {
-  lastId: number
-  /** Leases that have ended because nobody renewed them, while this member led. */
-  expired: number
-  /** Everything not answered yet, by clients of this member or others. */
-  readonly open: Set<LeaseCall>
-  /** Passed on to the leader, by number. */
-  readonly passed: Map<number, Passed>
-  /** There was no leader to ask. */
-  parked: LeaseCall[]
-  /** Renewals of leases that are over, until these are revoked. */
-  readonly doomed: Map<bigint, LeaseCall[]>
-}
 
 export function createLeases(): LeaseState {
   return {

@@ -11,36 +11,9 @@ import type { ReplicaCore } from './core.ts'
 import { drawMemberId } from './ids.ts'
 import { checkQuestion } from './member-check.ts'
 import type { NodeErrorCode } from './node.ts'
+import type { MemberAsker, MemberCall, MemberDesk, RunningChange } from './parts.ts'
 import { flushProposals, proposeAttributes } from './proposals.ts'
 import type { MemberAnswer, MemberQuestion } from './transport.ts'
-
-type Asker =
-  | { readonly kind: 'client'; readonly request: number }
-  | { readonly kind: 'member'; readonly member: MemberId; readonly id: number }
-  /** This leader itself, which promotes learners that have caught up. */
-  | { readonly kind: 'nobody' }
-
-type Call = {
-  readonly question: MemberQuestion
-  readonly asker: Asker
-  readonly deadlineMs: number
-}
-type Running = { readonly call: Call; readonly member: MemberId; readonly seq: number }
-type Passed = { readonly request: number; readonly deadlineMs: number }
-type Arriving = Passed & { readonly member: MemberId; readonly index: number }
-
-export type MemberDesk = {
-  lastId: number
-  /** At the leader: in the order they came. */
-  queue: Call[]
-  running: Running | undefined
-  /** Passed on to the leader, by number. */
-  passed: Map<number, Passed>
-  /** Answered by the leader, not yet applied here. */
-  arriving: Arriving[]
-  /** Clients that want leadership moved, until it has. */
-  moving: (Passed & { readonly target: MemberId })[]
-}
 
 export function createMemberDesk(): MemberDesk {
   return {
@@ -76,13 +49,13 @@ export function receiveMemberQuestion(
   question: MemberQuestion,
 ): void {
   const deadlineMs = core.nowMs + core.config.tuning.requestTimeoutMs
-  const call: Call = { question, asker: { kind: 'member', member, id }, deadlineMs }
+  const call: MemberCall = { question, asker: { kind: 'member', member, id }, deadlineMs }
   if (!isLeader(core)) reject(core, call, 'not-leader')
   else if (core.memberDesk.queue.length >= QUEUE_MAX) reject(core, call, 'too-many-requests')
   else enqueue(core, call)
 }
 
-function enqueue(core: ReplicaCore, call: Call): void {
+function enqueue(core: ReplicaCore, call: MemberCall): void {
   core.memberDesk.queue.push(call)
   flushMembers(core)
 }
@@ -115,7 +88,7 @@ export function flushMembers(core: ReplicaCore): void {
 }
 
 /** Undefined when Raft does not take it now; asked again at the next turn. */
-function propose(core: ReplicaCore, call: Call): Running | undefined {
+function propose(core: ReplicaCore, call: MemberCall): RunningChange | undefined {
   const { question } = call
   if (question.kind === 'update') {
     const { member, peerUrls } = question
@@ -158,14 +131,14 @@ export function noteMemberApplied(core: ReplicaCore, seq: number): void {
   accept(core, running)
 }
 
-function accept(core: ReplicaCore, { call, member }: Running): void {
+function accept(core: ReplicaCore, { call, member }: RunningChange): void {
   const { asker } = call
   if (asker.kind === 'client') answer(core, asker.request, { kind: 'member', member })
   else if (asker.kind === 'member')
     reply(core, asker, { outcome: 'ok', member, index: core.applied })
 }
 
-function reject(core: ReplicaCore, call: Call, code: NodeErrorCode, isUnknown = false): void {
+function reject(core: ReplicaCore, call: MemberCall, code: NodeErrorCode, isUnknown = false): void {
   const { asker } = call
   if (asker.kind === 'client') fail(core, asker.request, code, isUnknown)
   else if (asker.kind === 'member') reply(core, asker, { outcome: code, member: NOBODY, index: 0 })
@@ -173,7 +146,7 @@ function reject(core: ReplicaCore, call: Call, code: NodeErrorCode, isUnknown = 
 
 function reply(
   core: ReplicaCore,
-  { member, id }: Extract<Asker, { readonly kind: 'member' }>,
+  { member, id }: Extract<MemberAsker, { readonly kind: 'member' }>,
   given: MemberAnswer,
 ): void {
   sendTo(core, member, { kind: 'member-answer', id, answer: given })

@@ -5,8 +5,7 @@ import type { Wal } from '../wal/wal.ts'
 import type { Driver } from './driver.ts'
 import { NodeError } from './node.ts'
 import type { Header, Member, NodeStatus } from './node.ts'
-import type { OpenedNode } from './open.ts'
-import type { NodeOptions } from './options.ts'
+import type { NodeOptions, OpenedNode } from './options.ts'
 import type { MemberQuestion } from './transport.ts'
 import type { Replica, ReplicaConfig, ReplicaCounts, Request, Result } from './types.ts'
 
@@ -34,6 +33,7 @@ export function createNodePort(parts: PortParts): {
   const listeners = new Set<() => void>()
   const tellLoss = lossTeller(parts, listeners)
   const tellMetrics = metricsTeller(parts)
+  const tellMissing = missingTeller(parts)
 
   const ask = async <K extends Result['kind']>(
     request: Request,
@@ -118,6 +118,7 @@ export function createNodePort(parts: PortParts): {
     tick() {
       tellLoss()
       tellMetrics()
+      tellMissing()
     },
   }
 }
@@ -155,6 +156,22 @@ function lossTeller(
     const isLost = replica.leaderlessMs(options.clock.monotonic()) >= afterMs
     if (isLost && !isTold) for (const listener of listeners) listener()
     isTold = isLost
+  }
+}
+
+const TELL_MISSING_MS = 5_000
+
+/** A cluster begins once all its first members have met; until then this says who is missing. */
+function missingTeller({ replica, options }: PortParts): () => void {
+  let quietUntilMs = options.clock.monotonic() + TELL_MISSING_MS
+  return () => {
+    if (replica.isFormed() || options.clock.monotonic() < quietUntilMs) return
+    quietUntilMs = options.clock.monotonic() + TELL_MISSING_MS
+    const missing = replica.missing()
+    const urls = replica.members().filter(({ id }) => missing.includes(id))
+    options.logger.log('warn', 'waiting for all members before the cluster can begin', {
+      missing: urls.flatMap(({ peerUrls }) => peerUrls).join(', '),
+    })
   }
 }
 

@@ -11,16 +11,13 @@ import { readIdentity, writeIdentity } from './identity-file.ts'
 import type { Identity } from './identity-file.ts'
 import { clusterIdOf, firstMemberId } from './ids.ts'
 import { createNodePort } from './node-port.ts'
-import type { CoordNode, Member } from './node.ts'
+import type { Member } from './node.ts'
 import { ELECTION_MS, HEARTBEAT_MS, SLOW_SYNC_MS } from './options.ts'
-import type { Boot, NodeOptions } from './options.ts'
+import type { Boot, NodeOptions, OpenedNode } from './options.ts'
 import { createReplica } from './replica.ts'
 import { createStateLoader, firstImage, firstLog, fitLog, joiningImage } from './state.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING, DEFAULT_WINDOWS } from './tuning.ts'
-import type { PeerInbox } from './transport.ts'
 import type { LoadedState, ReplicaConfig } from './types.ts'
-
-export type OpenedNode = CoordNode & { readonly peers: PeerInbox }
 
 type Disks = { readonly wal: Wal; readonly recovery: WalRecovery; readonly image: Image }
 
@@ -91,7 +88,11 @@ async function identify({ folder, boot, random, logger }: NodeOptions): Promise<
   const identity: Identity = {
     ...wanted,
     isComplete: false,
-    formation: { life: drawLife(random.float), isFormed: boot.kind === 'join', lives: new Map() },
+    formation: {
+      life: drawLife(() => random.float()),
+      isFormed: boot.kind === 'join',
+      lives: new Map(),
+    },
   }
   await writeIdentity(folder, identity)
   return identity
@@ -171,7 +172,7 @@ function configure(options: NodeOptions, identity: Identity, limits: KvLimits): 
     clusterId: identity.clusterId,
     tickMs,
     origin: lot(),
-    random: random.float,
+    random: () => random.float(),
     limits,
     attributes,
     tuning: { ...DEFAULT_TUNING, ...tuning },
@@ -179,7 +180,7 @@ function configure(options: NodeOptions, identity: Identity, limits: KvLimits): 
       self: identity.memberId,
       electionTicks,
       heartbeatTicks: 1,
-      random: random.float,
+      random: () => random.float(),
       firstContext: lot(),
       ...DEFAULT_WINDOWS,
     },

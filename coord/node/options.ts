@@ -4,8 +4,8 @@ import type { Image } from '../image/image.ts'
 import type { KvLimits } from '../kv/types.ts'
 import type { HardState, MemberId, SnapshotMark } from '../raft/types.ts'
 import type { Wal, WalIdentity, WalObserver, WalRecovery } from '../wal/wal.ts'
-import type { Member } from './node.ts'
-import type { OpenTransport } from './transport.ts'
+import type { CoordNode, Member } from './node.ts'
+import type { OpenTransport, PeerInbox } from './transport.ts'
 import type { ReplicaTuning } from './types.ts'
 
 /** The durable parts, opened by their own folders; `identity-file.ts` keeps the rest. */
@@ -76,3 +76,6 @@ export const HEARTBEAT_MS = 100
 export const ELECTION_MS = 1000
 /** A sync that takes longer is told about: heartbeats go on, but every write waits for it. */
 export const SLOW_SYNC_MS = 500
+
+/** A node for the edge, and for the other members. */
+export type OpenedNode = CoordNode & { readonly peers: PeerInbox }

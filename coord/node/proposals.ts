@@ -9,28 +9,8 @@ import type { MemberAttributes } from '../../proto/gen/raft.ts'
 import { encodeAttributes, encodeKvCommand } from './command.ts'
 import { NO_REQUEST, answer, fail, electionMs, isLeader, isLearner, lateCode } from './core.ts'
 import type { ReplicaCore } from './core.ts'
+import type { ProposalState, WaitingProposal } from './parts.ts'
 import type { NodeErrorCode } from './node.ts'
-
-type Waiting = {
-  /** Becomes NO_REQUEST when nobody waits any more. */
-  request: number
-  readonly command: KvCommand
-  readonly bytes: Uint8Array
-  readonly deadlineMs: number
-  isSent: boolean
-}
-
-export type ProposalState = {
-  lastSeq: number
-  /** In the order of their numbers. */
-  readonly waiting: Map<number, Waiting>
-  waitingBytes: number
-  /** Numbers that are to be sent, in rising order. */
-  outbox: number[]
-  /** When silence about all that was sent means that it was lost on the way to the leader. */
-  lostFromMs: number
-  failed: number
-}
 
 export function createProposals(): ProposalState {
   return { lastSeq: 0, waiting: new Map(), waitingBytes: 0, outbox: [], lostFromMs: 0, failed: 0 }
@@ -103,12 +83,17 @@ function portionLength({ outbox, waiting }: ProposalState): number {
   return outbox.length
 }
 
-function remove({ proposals }: ReplicaCore, seq: number, waiting: Waiting): void {
+function remove({ proposals }: ReplicaCore, seq: number, waiting: WaitingProposal): void {
   proposals.waiting.delete(seq)
   proposals.waitingBytes -= waiting.bytes.length
 }
 
-function giveUp(core: ReplicaCore, seq: number, waiting: Waiting, code: NodeErrorCode): void {
+function giveUp(
+  core: ReplicaCore,
+  seq: number,
+  waiting: WaitingProposal,
+  code: NodeErrorCode,
+): void {
   remove(core, seq, waiting)
   core.proposals.failed++
   fail(core, waiting.request, code, waiting.isSent)

@@ -7,24 +7,7 @@ import { NO_REQUEST, answer, fail, isLearner, lateCode } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { proposeDue } from './duties.ts'
 import { answerLease, rerouteLease } from './lease-desk.ts'
-import type { LeaseCall } from './lease-desk.ts'
-
-export type Reader =
-  | { readonly kind: 'linear'; request: number; readonly deadlineMs: number }
-  | { readonly kind: 'lease'; readonly call: LeaseCall }
-  /** Leases that were due at `seenMs` are to be ended. */
-  | { readonly kind: 'expiry'; readonly seenMs: number }
-
-type Round = { readonly term: number; readonly readers: Reader[] }
-
-export type ReadState = {
-  /** Waits for a round. */
-  waiting: Reader[]
-  /** By Raft's context: asked, not confirmed. */
-  readonly asked: Map<number, Round>
-  /** Confirmed, until the index is applied. */
-  confirmed: (Round & { readonly index: number })[]
-}
+import type { Reader, ReadState } from './parts.ts'
 
 export function createReads(): ReadState {
   return { waiting: [], asked: new Map(), confirmed: [] }
@@ -36,10 +19,6 @@ export function submitRead(core: ReplicaCore, request: number): void {
     return fail(core, request, 'too-many-requests')
   const deadlineMs = core.nowMs + core.config.tuning.requestTimeoutMs
   core.reads.waiting.push({ kind: 'linear', request, deadlineMs })
-}
-
-export function addReader({ reads }: ReplicaCore, reader: Reader): void {
-  reads.waiting.push(reader)
 }
 
 export function countReaders({ reads }: ReplicaCore): number {
