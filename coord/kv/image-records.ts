@@ -105,6 +105,20 @@ export function finishLoading(state: KvState): void {
   }
 }
 
+/**
+ * The record as a store restored from a backup has it: the head leaps ahead by so many revisions and
+ * marks all before as compacted, so that no revision comes twice and no watch goes on as if nothing
+ * had happened. All other records stay.
+ */
+export function leapRecord(record: ImageRecord, by: number): ImageRecord {
+  const { key, value } = record
+  if (key[0] !== PREFIX || key[1] !== HEAD) return record
+  const revision = asBuffer(value).readDoubleLE(0) + by
+  return { key, value: pair(revision, revision) }
+}
+
+type ImageRecord = { readonly key: Uint8Array; readonly value: Uint8Array }
+
 function changeKey(revision: number, sub: number): Uint8Array {
   const key = Buffer.allocUnsafe(14)
   key[0] = PREFIX

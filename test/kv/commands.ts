@@ -23,14 +23,18 @@ export const revision = fc.oneof(fc.constant(0), fc.constant(0), fc.integer({ mi
 
 export const putRequest: fc.Arbitrary<PutRequest> = fc
   .record({
-    ...{ key, value, lease, prevKv: fc.boolean() },
+    key,
+    value,
+    lease,
+    prevKv: fc.boolean(),
     keeps: fc.constantFrom('', '', '', 'value', 'lease', 'both'),
   })
   .map(({ keeps, ...put }) => {
     const [ignoreValue, ignoreLease] = [/value|both/.test(keeps), /lease|both/.test(keeps)]
     return {
       ...put,
-      ...{ ignoreValue, ignoreLease },
+      ignoreValue,
+      ignoreLease,
       value: ignoreValue ? bytes('') : put.value,
       lease: ignoreLease ? 0n : put.lease,
     }
@@ -39,25 +43,34 @@ export const putRequest: fc.Arbitrary<PutRequest> = fc
 export const watchedRange = fc.record({ key, rangeEnd })
 
 export const rangeRequest: fc.Arbitrary<RangeRequest> = fc.record({
-  ...{ key, rangeEnd, revision },
+  key,
+  rangeEnd,
+  revision,
   limit: fc.constantFrom(0, 0, 1, 2, 3),
   sortOrder: fc.constantFrom(0, 1, 2),
   sortTarget: fc.constantFrom(0, 1, 2, 3, 4),
   serializable: fc.boolean(),
   keysOnly: fc.boolean(),
   countOnly: fc.constantFrom(false, false, false, true),
-  ...{ minModRevision: revision, maxModRevision: revision },
-  ...{ minCreateRevision: revision, maxCreateRevision: revision },
+  minModRevision: revision,
+  maxModRevision: revision,
+  minCreateRevision: revision,
+  maxCreateRevision: revision,
 })
 
 const deleteRequest: fc.Arbitrary<DeleteRangeRequest> = fc.record({
-  ...{ key, rangeEnd, prevKv: fc.boolean() },
+  key,
+  rangeEnd,
+  prevKv: fc.boolean(),
 })
 
 const compare: fc.Arbitrary<Compare> = fc.record({
   result: fc.constantFrom(0, 1, 2, 3),
   target: fc.constantFrom(0, 1, 2, 3, 4),
-  ...{ key, rangeEnd, lease, value },
+  key,
+  rangeEnd,
+  lease,
+  value,
   version: fc.nat(3),
   createRevision: fc.nat(20),
   modRevision: fc.nat(20),
