@@ -1,5 +1,6 @@
 /** The whole command tree, one row a command. Implementations load on use. */
 import type { CommandSpec } from './command.ts'
+import { COORD_ROWS } from './commands/ctl/rows.ts'
 
 const DRAINS = 'after the current batch'
 
@@ -13,6 +14,9 @@ export const GROUPS: Readonly<Record<string, string>> = {
   state: 'Cursors of shards: get, set, reset.',
   connector: 'Connectors and their sources: list, check.',
   catalog: 'The catalog: rebuild.',
+  ctl: 'A running coordinator: status, members, keys, leases, snapshots.',
+  member: 'Members: add, remove, replace, promote.',
+  snapshot: 'Snapshots: save, restore.',
 }
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -203,6 +207,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['hakiri catalog rebuild --from-bucket'],
     load: async () => (await import('./commands/catalog.ts')).rebuild,
   },
+  ...COORD_ROWS,
   {
     usage: 'doctor',
     summary: 'Check this machine, the catalog, the buckets and the sources.',

@@ -15,31 +15,26 @@ export type IdleMemory = Disposable & {
   trim(): void
 }
 
-export type Activity = {
-  /** Requests served so far: as long as it grows fast, nothing is trimmed. */
-  readonly count: () => number
-}
-
 const LOOK_MS = 2_000
-/** Requests between two looks that still pass for quiet. */
-const QUIET_REQUESTS = 20
+/** CPU between two looks that still passes for quiet: heartbeats take a hundredth of a core. */
+const QUIET_CPU_MS = 100
 /** Garbage is collected this often after going quiet; pages are dropped at every round. */
 const COLLECTIONS = 2
 const ROUND_LOOKS = 5
 
-export function startIdleMemory(activity: Activity): IdleMemory {
+export function startIdleMemory(): IdleMemory {
   const collect = findCollector()
   const drop = findPageDropper()
-  let seen = activity.count()
+  let seen = process.cpuUsage()
   let quietLooks = 0
   const trim = (): void => {
     collect?.()
     drop?.()
   }
   const look = (): void => {
-    const now = activity.count()
-    quietLooks = now - seen > QUIET_REQUESTS ? 0 : quietLooks + 1
-    seen = now
+    const { user, system } = process.cpuUsage(seen)
+    quietLooks = (user + system) / 1000 > QUIET_CPU_MS ? 0 : quietLooks + 1
+    seen = process.cpuUsage()
     if (quietLooks < 2) return
     if ((quietLooks - 2) % ROUND_LOOKS !== 0) return
     if (quietLooks / ROUND_LOOKS < COLLECTIONS) collect?.()
