@@ -44,7 +44,7 @@ export type OpenedWal = { readonly wal: Wal; readonly recovery: WalRecovery }
 export async function openWal(
   options: WalOptions & { readonly identity?: WalIdentity },
 ): Promise<OpenedWal | undefined> {
-  const disk = options.disk ?? (await openFolderDisk(options.folder))
+  const disk = await takeDisk(options)
   try {
     const opened = await recoverDisk(disk, options)
     if (opened) return opened
@@ -60,7 +60,7 @@ export async function openWal(
 export async function createWal(
   options: WalOptions & { readonly identity: WalIdentity; readonly start: WalStart },
 ): Promise<Wal> {
-  const disk = options.disk ?? (await openFolderDisk(options.folder))
+  const disk = await takeDisk(options)
   try {
     if ((await segmentNames(disk)).length > 0)
       throw new HakiriError('DATA_FOREIGN', `${options.folder} already holds a log`, {
@@ -73,6 +73,13 @@ export async function createWal(
     await disk.close()
     throw diskError(error, options.folder)
   }
+}
+
+async function takeDisk({ disk, folder }: WalOptions): Promise<WalDisk> {
+  if (disk) return disk
+  return openFolderDisk(folder).catch((error: unknown) => {
+    throw diskError(error, folder)
+  })
 }
 
 async function segmentNames(disk: WalDisk): Promise<readonly string[]> {
