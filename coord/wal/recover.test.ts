@@ -174,6 +174,48 @@ test('whole bytes that go wrong are refused too, and the message says where', (t
   t.is(summary(recover(older)), summary(recover(files)), 'a mark stands above the first segment')
 })
 
+/** One segment of frames with an entry each; gives where each frame begins. */
+function oneSegment(texts: readonly string[]) {
+  const sizeBytes = 8192
+  const first = firstSegment(IDENTITY, START, sizeBytes)
+  const writer = createWalWriter(first.tail, sizeBytes)
+  const bytes = new Uint8Array(sizeBytes)
+  bytes.set(first.write.bytes)
+  const offsets = texts.map((text, nth) => {
+    const batch = { entries: [entry(nth + 1, 1, text)] }
+    const write = writer.place([{ kind: 'batch', batch }])
+    bytes.set(write.bytes, write.offset)
+    return write.offset
+  })
+  return { name: first.write.name, bytes, offsets: [...offsets, writer.tail().offset] }
+}
+
+test('what looks torn but is followed by a whole frame was damaged', (t) => {
+  const { name, bytes, offsets } = oneSegment(['a'.repeat(1500), 'b'.repeat(1500), 'c'])
+  const [, from = 0, to = 0] = offsets
+  for (const [zeroFrom, zeroTo] of [
+    [from, to],
+    [from, from + 32],
+    [from + 512 - (from % 512), to],
+    [to - 1, to],
+  ] as const) {
+    const damaged = Uint8Array.from(bytes).fill(0, zeroFrom, zeroTo)
+    const outcome = recover(new Map([[name, damaged]]))
+    t.regex(outcome.ok ? '' : outcome.damage.reason, /a whole one follows/)
+    t.is(outcome.ok ? -1 : outcome.damage.offset, from)
+  }
+})
+
+test('a frame of another log does not fit, however whole it is', (t) => {
+  const one = oneSegment(['aaa', 'bbb'])
+  const other = oneSegment(['xxx', 'yyy'])
+  t.deepEqual(one.offsets, other.offsets)
+  const mixed = Uint8Array.from(one.bytes)
+  mixed.set(other.bytes.subarray(one.offsets[1], one.offsets[2]), one.offsets[1])
+  const outcome = recover(new Map([[one.name, mixed]]))
+  t.regex(outcome.ok ? '' : outcome.damage.reason, /does not follow the one before it/)
+})
+
 test('a log whose older segments have gone without a release is refused', (t) => {
   const first = firstSegment(IDENTITY, START, SMALL_SEGMENT)
   const writer = createWalWriter(first.tail, SMALL_SEGMENT)

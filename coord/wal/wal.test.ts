@@ -91,6 +91,7 @@ test('nothing is acknowledged before its sync has ended (R6)', async (t) => {
   let isAcknowledged = false
   const appended = wal.append({ entries: [entry(1)] }).then(() => (isAcknowledged = true))
   await isSyncing
+  await new Promise((resolve) => setImmediate(resolve))
   t.false(isAcknowledged)
   t.deepEqual((await afterCrash(disk)).entries, [])
   letGo()

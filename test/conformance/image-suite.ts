@@ -2,6 +2,7 @@
 import type { ExecutionContext, TestFn } from 'ava'
 import type { Image, ImageRecord } from '../../coord/image/image.ts'
 import type { SnapshotMark } from '../../coord/raft/types.ts'
+import { HakiriError } from '../../lib/error.ts'
 
 /** A place for one image; it keeps what is durable between openings. */
 export type ImagePlace = { open(): Promise<Image> }
@@ -202,6 +203,20 @@ function installing(check: Check): void {
     image = await reopened(place, image)
     t.deepEqual(image.mark, imageMark(6))
     t.deepEqual(await loaded(image), ['a=1', 'b=2'])
+    await image.close()
+  })
+
+  check('records that come out of order, or twice, are no image', async (t, place) => {
+    const image = await place.open()
+    await image.write({ mark: imageMark(5), changes: [put('a', '1')] })
+    for (const wrong of [
+      [put('c', '1'), put('b', '1')],
+      [put('c', '1'), put('c', '1')],
+    ]) {
+      const error = await t.throwsAsync(image.install(imageMark(90), portions(wrong)))
+      t.is(error instanceof HakiriError && error.code, 'IMAGE_DAMAGED')
+    }
+    t.deepEqual(await loaded(image), ['a=1'])
     await image.close()
   })
 

@@ -1,6 +1,7 @@
 /** The image of the state in memory: the plainest thing that keeps the promises of the port. */
 import type { ImageChange } from '../../coord/kv/types.ts'
 import type { SnapshotMark } from '../../coord/raft/types.ts'
+import { HakiriError } from '../../lib/error.ts'
 import type { Image, ImageRecord, ImageView } from '../../coord/image/image.ts'
 
 type Content = {
@@ -56,6 +57,10 @@ export function createMemoryImage(): MemoryImage {
     async install(mark, records) {
       const changes: ImageChange[] = []
       for await (const portion of records) changes.push(...portion)
+      if (
+        changes.some(({ key }, nth) => nth > 0 && Buffer.compare(changes[nth - 1]!.key, key) >= 0)
+      )
+        throw new HakiriError('IMAGE_DAMAGED', 'the records that came are not in order')
       written = { mark, records: changed(new Map(), changes) }
       durable = written
     },
