@@ -135,6 +135,17 @@ export function noteOwnApplied(core: ReplicaCore, seq: number, applied: Applied 
   if (applied) answer(core, own.request, { kind: 'applied', applied })
 }
 
+/**
+ * A snapshot took the place of entries, and with them of the answers that they held: what is numbered
+ * up to `seq` may be inside or may never land, and nobody can tell.
+ */
+export function noteOwnSwallowed(core: ReplicaCore, seq: number): void {
+  for (const [number, waiting] of core.proposals.waiting) {
+    if (number > seq) break
+    giveUp(core, number, waiting, 'timed-out')
+  }
+}
+
 /** There is a new leader, or a new term: what was sent may be lost, and is sent again. */
 export function resendProposals({ proposals, nowMs, config }: ReplicaCore): void {
   proposals.outbox = [...proposals.waiting.keys()]

@@ -6,6 +6,7 @@ import type { ReplicaCore } from './core.ts'
 import { createMemberTable } from './member-table.ts'
 import { createOrigins } from './origins.ts'
 import { releaseMembers } from './member-desk.ts'
+import { noteOwnSwallowed } from './proposals.ts'
 import { releaseReads } from './reads.ts'
 import { settle } from './settle.ts'
 import type { LoadedState } from './types.ts'
@@ -39,6 +40,7 @@ export function installState(core: ReplicaCore, state: LoadedState): void {
   core.appliedTerm = state.mark.term
   core.image.marked = state.mark.index
   core.image.sinceMs = undefined
+  noteOwnSwallowed(core, state.origins.get(core.config.origin)?.seq ?? 0)
   core.watches.replaceStore(state.store)
   tellMembers(core)
   releaseReads(core)

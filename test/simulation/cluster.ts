@@ -72,6 +72,8 @@ export type Machine = {
   isLost: boolean
   /** It has left the cluster and is not started again. */
   isRetired: boolean
+  /** The newest image, while an older one is in its place. */
+  spare: ImageState | undefined
   /** Pretends to be the member that lives on another machine. */
   readonly isImposter: boolean
 }
@@ -368,6 +370,7 @@ export function createCluster({
         slot: machines.length,
         isLost: false,
         isRetired: false,
+        spare: undefined,
         isImposter,
       }
       machines.push(machine)
@@ -375,7 +378,12 @@ export function createCluster({
     },
     start(machine) {
       if (machine.host.replica() || machine.isRetired) return true
-      const isAccepted = machine.host.start()
+      let isAccepted = machine.host.start()
+      if (!isAccepted && machine.spare) {
+        machine.host.storage.image.putBack(machine.spare)
+        isAccepted = machine.host.start()
+      }
+      machine.spare = undefined
       if (!isAccepted) trace(() => `${timeline.now().toFixed(2)} ${machine.host.member} is refused`)
       return isAccepted
     },

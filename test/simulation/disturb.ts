@@ -93,14 +93,12 @@ function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
 function rollBack(world: ClientWorld, machine: Machine, dice: Dice): void {
   machine.host.stop('power', true)
   const { image } = machine.host.storage
-  const newest = image.state()
   const older = image.older()
-  if (older.length > 0) image.putBack(dice.pick(older))
-  world.timeline.after(dice.exponential(800), () => {
-    if (machine.host.replica() || machine.isRetired || world.cluster.start(machine)) return
-    image.putBack(newest)
-    restartLater(world, machine, 0)
-  })
+  if (older.length > 0) {
+    machine.spare ??= image.state()
+    image.putBack(dice.pick(older))
+  }
+  restartLater(world, machine, dice.exponential(800))
 }
 
 /** A machine with an empty disk takes a member's place (M2). It must be refused, not trusted. */

@@ -47,8 +47,10 @@ export function createOperator(world: ClientWorld, dice: Dice): Operator {
       if (cluster.members().length >= MEMBERS_MAX) return
       member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner })
     },
+    // Of two, the one that stays may never learn that the other has gone.
     remove(id) {
-      if (cluster.members().length > 1) member({ kind: 'remove', member: id })
+      const voters = cluster.members().filter(({ isLearner }) => !isLearner)
+      if (voters.length > 2) member({ kind: 'remove', member: id })
     },
     moveLeader() {
       const [running, members] = [cluster.running(), cluster.members()]

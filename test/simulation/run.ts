@@ -145,14 +145,17 @@ function populate(world: World, dice: Dice): void {
 }
 
 /** No more faults: what runs, runs well, and what stood still comes back. */
-function calmDown({ cluster, plan, timeline }: World): void {
+function calmDown({ cluster, timeline }: World): void {
   const { network } = cluster
   network.heal()
   network.setFaults(CALM_NETWORK)
-  for (const machine of cluster.machines) {
+  for (const machine of cluster.machines.toReversed()) {
     const { host } = machine
-    host.storage.setFull(false)
-    host.storage.setSyncMs(Math.min(plan.syncMs, 1))
+    host.storage.calm()
+    if (machine.isImposter && !machine.isRetired) {
+      machine.isRetired = true
+      host.stop('power', true)
+    }
     host.clock.setRate(timeline.now(), 1)
     if (!machine.isLost && !machine.isRetired && !machine.isImposter && !host.replica())
       demand(cluster.start(machine), 'refusal', () => `the good disk of ${host.member} is refused`)

@@ -94,7 +94,7 @@ export function createSession(world: SessionWorld, client: number, dice: Dice): 
     const running = cluster.running()
     // Half of them only fall silent.
     if (dice.chance(0.5) && running.length > 0) {
-      for (let nth = 0; nth < CLAIMS; nth++) leases.released(`claims/${nth}`, client)
+      leases.givenUp(lease)
       write(world, client, dice.pick(running), { kind: 'lease-revoke', request: { id: lease } })
     }
     timeline.after(dice.exponential(300), begin)

@@ -35,6 +35,8 @@ export type Storage = {
   stall(ms: number): void
   failNextSync(): void
   setFull(isFull: boolean): void
+  /** No more faults. */
+  calm(): void
   setSyncMs(ms: number): void
 }
 
@@ -148,6 +150,10 @@ export function createStorage(
     stall: (ms) => void (stalledUntil = timeline.now() + ms),
     failNextSync: () => void (isFailing = true),
     setFull: (next) => void (isFull = next),
+    calm() {
+      ;[isFull, isFailing, stalledUntil] = [false, false, 0]
+      syncMs = Math.min(syncMs, 1)
+    },
     setSyncMs: (ms) => void (syncMs = ms),
   }
   return storage

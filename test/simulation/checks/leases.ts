@@ -12,8 +12,8 @@ export type LeaseChecker = {
   renewed(lease: bigint, ttl: number, sentMs: number): void
   /** A client learns that it holds the claim, with a lease it last renewed as said. */
   claimed(key: string, client: number, lease: bigint): void
-  /** The client gives the claim up, before it asks for that. */
-  released(key: string, client: number): void
+  /** The client gives the lease up, before it asks for that. */
+  givenUp(lease: bigint): void
   /** At the end: every lease that nobody renews has gone. */
   finish(): void
   readonly counts: { renewals: number; expiries: number; claims: number }
@@ -42,6 +42,7 @@ export function createLeaseChecker(world: LeaseWorld): LeaseChecker {
   const expiries = new Map<bigint, Expiry>()
   const revokedAt = new Map<bigint, number>()
   const holders = new Map<string, Holder>()
+  const over = new Set<bigint>()
   const counts = { renewals: 0, expiries: 0, claims: 0 }
 
   function inTime(lease: bigint, { sentMs, ttlMs }: Renewal, { birth }: Expiry): void {
@@ -74,7 +75,7 @@ export function createLeaseChecker(world: LeaseWorld): LeaseChecker {
 
   const isCertain = ({ lease }: Holder): boolean => {
     const renewal = renewals.get(lease)
-    return !!renewal && renewal.sentMs + renewal.ttlMs > now()
+    return !over.has(lease) && !!renewal && renewal.sentMs + renewal.ttlMs > now()
   }
 
   return {
@@ -90,6 +91,8 @@ export function createLeaseChecker(world: LeaseWorld): LeaseChecker {
       demand(revoked > sentMs, 'L2', () => `lease ${lease} was renewed after it was revoked`)
     },
     claimed(key, client, lease) {
+      // An answer that comes too late gives nothing.
+      if (!isCertain({ client, lease })) return
       counts.claims++
       const holder = holders.get(key)
       const isFree = !holder || holder.client === client || !isCertain(holder)
@@ -97,9 +100,7 @@ export function createLeaseChecker(world: LeaseWorld): LeaseChecker {
         demand(isFree, 'L1', () => `${key}: held by ${holder?.client}, given to ${client}`)
       holders.set(key, { client, lease })
     },
-    released(key, client) {
-      if (holders.get(key)?.client === client) holders.delete(key)
-    },
+    givenUp: (lease) => void over.add(lease),
     finish() {
       const left = [...truth.model.leases.keys()]
       demand(left.length === 0, 'L2', () => `leases never expired: ${left.join(', ')}`)

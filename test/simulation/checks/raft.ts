@@ -209,11 +209,11 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
         'R5',
         () => `${member}: commit ${synced.commit} → ${status.commit}`,
       )
-      demand(
-        status.lastIndex >= synced.lastIndex || fresh.lastIndex > synced.lastIndex,
-        'R6',
-        () => `${member} lost entries: ${synced.lastIndex} → ${status.lastIndex}`,
-      )
+      // What it held of another history may go; what is committed may not.
+      const top = Math.min(committedTop, synced.lastIndex)
+      const isHeld = synced.termAt(top) === committed.get(top)?.entry.term
+      const lost = (): string => `${member} lost entries: ${top} → ${status.lastIndex}`
+      demand(!isHeld || status.lastIndex >= top, 'R6', lost)
       log.written = fresh
       log.synced = createLogView()
       for (const batch of batches) log.synced.apply(batch)
