@@ -63,12 +63,8 @@ export function createDiskWork(
   const persist = (effect: Of<'persist'>): void => {
     const { mark, hardState, entries } = effect.batch
     const isEmpty = !mark && !hardState && entries.length === 0
-    const before = logWork
-    const durable = isEmpty ? before : wal.append(effect.batch)
-    logWork = durable.then(async () => {
-      await before
-      events.onPersisted(effect)
-    })
+    const durable = isEmpty ? logWork : wal.append(effect.batch)
+    logWork = durable.then(() => events.onPersisted(effect))
     watchOver(logWork)
   }
   const writeImage = ({ batch }: Of<'image'>): void =>

@@ -11,6 +11,7 @@ import type { ImageView } from '../image/image.ts'
 import type { KvCommand, PutRequest } from '../kv/types.ts'
 import type { MemberId } from '../raft/types.ts'
 import { createWal, openWal } from '../wal/log.ts'
+import type { Wal } from '../wal/wal.ts'
 import type { WalDisk } from '../wal/disk.ts'
 import { openFolderDisk } from '../wal/folder-disk.ts'
 import { NodeError } from './node.ts'
@@ -207,14 +208,20 @@ type Trio = {
   open(position: number): Promise<OpenedNode>
 }
 
-async function openTrio(t: ExecutionContext, more: Partial<NodeOptions> = {}): Promise<Trio> {
+async function openTrio(
+  t: ExecutionContext,
+  more: Partial<NodeOptions> = {},
+  around: (storage: NodeStorage) => NodeStorage = (storage) => storage,
+): Promise<Trio> {
   const net = createNet()
   const peerUrls = ['http://a:1', 'http://b:1', 'http://c:1']
   const folders = await Promise.all(peerUrls.map(() => newFolder(t)))
   const open = (position: number): Promise<OpenedNode> => {
     const self = peerUrls[position] as string
     const boot: Boot = { kind: 'form', token: 't', peerUrls, self }
-    return openNode(optionsFor(folders[position] as string, boot, net, more))
+    const folder = folders[position] as string
+    const storage = around(storageIn(folder))
+    return openNode(optionsFor(folder, boot, net, { ...more, storage }))
   }
   return { nodes: await Promise.all([0, 1, 2].map(open)), folders, net, open }
 }
@@ -291,9 +298,36 @@ test('a clean stop hands leadership over before it ends', async (t) => {
   await Promise.all(rest.map(stop))
 })
 
+/** Notes when an image is installed whole, and when the log begins anew behind it. */
+function inOrder(storage: NodeStorage, order: string[]): NodeStorage {
+  return {
+    ...storage,
+    async openWal(identity, observer) {
+      const opened = await storage.openWal(identity, observer)
+      if (!opened) return undefined
+      const { wal } = opened
+      const append: Wal['append'] = (batch) => {
+        if (batch.mark) order.push('log begins anew')
+        return wal.append(batch)
+      }
+      return { ...opened, wal: { ...wal, append } }
+    },
+    async openImage() {
+      const image = await storage.openImage()
+      const install = image.install.bind(image)
+      image.install = async (mark, records) => {
+        await install(mark, records)
+        order.push('installed')
+      }
+      return image
+    },
+  }
+}
+
 test('a member that was away too long is brought up by an image', async (t) => {
   const tuning = { keepEntries: 20, imageEntries: 10, imageMs: 20 }
-  const trio = await openTrio(t, { tuning })
+  const order: string[] = []
+  const trio = await openTrio(t, { tuning }, (storage) => inOrder(storage, order))
   const { nodes, net } = trio
   await surelyPut(nodes[0] as OpenedNode, 'first', 'v')
   const leader = await leaderOf(nodes)
@@ -305,6 +339,7 @@ test('a member that was away too long is brought up by an image', async (t) => {
   const back = nodes[away]
   await surelyPut(back, 'last', 'v')
   t.deepEqual(net.installs, [memberId])
+  t.deepEqual(order, ['installed', 'log begins anew'])
   for (let n = 0; n < 200; n++) t.is(valueAt(back, `k${n}`), 'v')
   await stop(back)
   nodes[away] = await trio.open(away)

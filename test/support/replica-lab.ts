@@ -65,8 +65,6 @@ export type Lab = {
   submit(node: LabNode, request: Request): number
   /** Carries out everything until nothing moves. */
   settle(): void
-  /** Carries out what one member has taken, paused or not, but syncs nothing. */
-  settleOut(node: LabNode): void
   /** Lets time pass, tick by tick, settling after each. */
   pass(ms: number): void
   passUntil(condition: () => boolean, ms?: number): boolean
@@ -179,9 +177,6 @@ export function createLab(count: number, tuning: Partial<ReplicaTuning> = {}, se
         assert(round < 10_000, 'the lab does not come to rest')
         if (!turn()) return
       }
-    },
-    settleOut(node) {
-      for (const effect of node.effects.splice(0)) carryOut(node, effect)
     },
     pass(ms) {
       for (let passed = 0; passed < ms; passed += TICK_MS) {
