@@ -102,6 +102,13 @@ export const CODES = facts({
     'The cluster knows this coordinator with another disk. Replace it with `hakiri ctl member replace`.',
     'fatal',
   ),
+  LISTEN_FAILED: environment(
+    'The address to listen on cannot be had: it is in use or not of this host.',
+    'fatal',
+  ),
+  SNAPSHOT_DAMAGED: environment(
+    'A snapshot came in damaged from another member; it is sent again.',
+  ),
   ENGINE_UNAVAILABLE: environment('The query engine could not be started.', 'fatal'),
   // Runtime.
   SOURCE_DATA: runtime('The source sent something that cannot be read.', 'data'),

@@ -1515,7 +1515,7 @@ export function decodePeerFrame(bytes: Uint8Array): PeerFrame {
   return decode(readPeerFrame, bytes)
 }
 
-/** How much has been read, so that the sender knows what still waits on the way. */
+/** Closes a stream of frames; says how many were read. */
 export type PeerReceipt = {
   readonly frames: number
 }
@@ -1553,8 +1553,9 @@ export function decodePeerReceipt(bytes: Uint8Array): PeerReceipt {
 /** One part of an image on its way. The first carries the message, the last the digest of all data. */
 export type SnapshotChunk = {
   readonly message?: Message
+  /** Part of the records, one after the other: length and bytes of the key, then of the value. */
   readonly data: Uint8Array
-  /** SHA-256. */
+  /** SHA-256 over the data of all chunks. */
   readonly digest: Uint8Array
   readonly totalBytes: number
 }
@@ -1651,7 +1652,7 @@ export const peerService = {
   control: {
     path: '/hakiri.coord.Peer/Control',
     requestStream: true,
-    responseStream: true,
+    responseStream: false,
     requestSerialize: encodePeerFrame,
     requestDeserialize: decodePeerFrame,
     responseSerialize: encodePeerReceipt,
@@ -1660,7 +1661,7 @@ export const peerService = {
   append: {
     path: '/hakiri.coord.Peer/Append',
     requestStream: true,
-    responseStream: true,
+    responseStream: false,
     requestSerialize: encodePeerFrame,
     requestDeserialize: decodePeerFrame,
     responseSerialize: encodePeerReceipt,

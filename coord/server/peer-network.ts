@@ -1,0 +1,157 @@
+/**
+ * The connections between this member and the others: to each of them one for what must never wait
+ * (heartbeats, votes, questions) and one for what may be large (appends, snapshots), and the service
+ * through which they reach this one.
+ */
+import type { Server } from '@grpc/grpc-js'
+import { peerService } from '../../proto/gen/raft.ts'
+import type {
+  MemberAddress,
+  OpenTransport,
+  PeerIdentity,
+  PeerInbox,
+  PeerMessage,
+  Transport,
+} from '../node/transport.ts'
+import type { MemberId } from '../raft/types.ts'
+import { createDialer } from './peer-dial.ts'
+import { greeting } from './peer-greeting.ts'
+import { openLane } from './peer-lane.ts'
+import type { Lane, LaneKind } from './peer-lane.ts'
+import { DEFAULT_PEER_LIMITS } from './peer-limits.ts'
+import type { PeerLimits, PeerParts } from './peer-limits.ts'
+import { createPeerHandlers } from './peer-service.ts'
+import type { PeerHost } from './peer-service.ts'
+import { uploadSnapshot } from './peer-snapshot.ts'
+import type { SnapshotParts } from './peer-snapshot.ts'
+
+export type PeerNetwork = {
+  /** To be given to the node, which opens it once it knows who it is. */
+  readonly open: OpenTransport
+  /** Adds the service of members; until `open` it answers that this member is not ready. */
+  addTo(server: Server): void
+}
+
+type Link = {
+  readonly urls: string
+  readonly control: Lane
+  readonly append: Lane
+  isSendingSnapshot: boolean
+}
+
+export function createPeerNetwork(
+  given: PeerParts & { readonly limits?: Partial<PeerLimits> },
+): PeerNetwork {
+  const parts: SnapshotParts = { ...given, limits: { ...DEFAULT_PEER_LIMITS, ...given.limits } }
+  let host: PeerHost | undefined
+  return {
+    open: (inbox, self) => {
+      const opened = openTransport(parts, inbox, self)
+      host = opened.host
+      return opened.transport
+    },
+    addTo: (server) => {
+      const { frames, snapshot } = createPeerHandlers(parts, () => host)
+      server.addService(peerService, { control: frames, append: frames, snapshot })
+    },
+  }
+}
+
+function openTransport(
+  parts: SnapshotParts,
+  inbox: PeerInbox,
+  self: PeerIdentity,
+): { readonly transport: Transport; readonly host: PeerHost } {
+  const links = new Map<MemberId, Link>()
+  const closing = new AbortController()
+  const closed: Promise<void>[] = []
+  const close = (member: MemberId, link: Link): void => {
+    links.delete(member)
+    closed.push(link.control.close(), link.append.close())
+  }
+  const transport: Transport = {
+    setMembers: (members) => {
+      if (closing.signal.aborted) return
+      const wanted = new Map(members.map((address) => [address.member, address]))
+      for (const [member, link] of links)
+        if (wanted.get(member)?.peerUrls.join() !== link.urls) close(member, link)
+      for (const [member, address] of wanted)
+        if (member !== self.memberId && address.peerUrls.length > 0 && !links.has(member))
+          links.set(member, openLink(parts, inbox, self, address))
+    },
+    send: (to, message) => {
+      const link = links.get(to)
+      link?.[laneOf(message)].send(message)
+    },
+    sendSnapshot: async (to, message, view, signal) => {
+      const link = links.get(to)
+      const client = link?.append.client()
+      if (!link || !client || link.isSendingSnapshot || message.kind !== 'snapshot') return false
+      link.isSendingSnapshot = true
+      try {
+        const target = { client, metadata: greeting(self, to) }
+        const until = AbortSignal.any([signal, closing.signal])
+        return await send(parts, to, () => uploadSnapshot(parts, target, message, view, until))
+      } finally {
+        link.isSendingSnapshot = false
+      }
+    },
+    connected: () =>
+      new Set([...links].flatMap(([member, { control }]) => (control.isOpen() ? [member] : []))),
+    close: async () => {
+      closing.abort()
+      for (const [member, link] of links) close(member, link)
+      await Promise.all(closed)
+    },
+  }
+  const seen = (member: MemberId): void => {
+    links.get(member)?.control.wake()
+    links.get(member)?.append.wake()
+  }
+  return { transport, host: { inbox, self, seen, signal: closing.signal } }
+}
+
+function openLink(
+  parts: SnapshotParts,
+  inbox: PeerInbox,
+  self: PeerIdentity,
+  { member, peerUrls }: MemberAddress,
+): Link {
+  const lane = (kind: LaneKind): Lane =>
+    openLane({
+      ...parts,
+      kind,
+      self,
+      member,
+      dial: createDialer(peerUrls, parts.tls, parts.limits),
+      removed: () => inbox.removedBy(member),
+    })
+  return {
+    urls: peerUrls.join(),
+    control: lane('control'),
+    append: lane('append'),
+    isSendingSnapshot: false,
+  }
+}
+
+/** Large messages have a connection of their own. */
+function laneOf(message: PeerMessage): LaneKind {
+  const isLarge =
+    message.kind === 'raft' &&
+    (message.message.kind === 'append' || message.message.kind === 'propose')
+  return isLarge ? 'append' : 'control'
+}
+
+async function send(
+  { logger, clock }: SnapshotParts,
+  to: MemberId,
+  upload: () => Promise<{ readonly isInstalled: boolean; readonly reason: string }>,
+): Promise<boolean> {
+  const member = to.toString(16)
+  const startMs = clock.monotonic()
+  const { isInstalled, reason } = await upload()
+  const ms = Math.round(clock.monotonic() - startMs)
+  if (isInstalled) logger.log('info', 'sent a snapshot', { member, ms })
+  else logger.log('warn', 'a snapshot did not arrive', { member, ms, reason })
+  return isInstalled
+}
