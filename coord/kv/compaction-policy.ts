@@ -12,12 +12,6 @@ export type CompactionPolicy = {
   readonly revisionsMin: number
 }
 
-export const DEFAULT_COMPACTION_POLICY: CompactionPolicy = {
-  revisionsKept: 10_000,
-  historyMs: 3_600_000,
-  revisionsMin: 1_000,
-}
-
 /** Which revision was the newest at a moment of the monotonic clock. */
 export type RevisionSample = { readonly atMs: number; readonly revision: number }
 

@@ -60,11 +60,6 @@ export function leaseAt(view: DataView, offset: number): bigint {
   return isNone ? 0n : view.getBigInt64(offset + 24, true)
 }
 
-export function keyAtRecord(bytes: Buffer, view: DataView, offset: number): Uint8Array {
-  const start = offset + RECORD_HEADER_BYTES
-  return bytes.subarray(start, start + view.getUint32(offset + 4, true))
-}
-
 /** The record as an answer; key and value are views. */
 export function readRecord(
   bytes: Buffer,

@@ -52,6 +52,10 @@ type Hub = {
   store: WatchedStore
   readonly groups: WatchGroups<Watch>
   readonly streams: Set<Stream>
+  /** Streams to be woken once all that happened is queued. */
+  readonly toWake: Set<Stream>
+  /** Streams that wait for an answer about their progress. */
+  readonly asking: Set<Stream>
   /** Everything up to here was held against the groups. */
   seen: number
   opened: number
@@ -71,7 +75,15 @@ const REASON = {
 export function createWatchHub(store: WatchedStore, options: WatchHubOptions = {}): WatchHub {
   const intervalMs = options.progressIntervalMs ?? PROGRESS_INTERVAL_MS
   const groups = createWatchGroups<Watch>()
-  const hub: Hub = { store, groups, streams: new Set(), seen: store.revision, opened: 0 }
+  const hub: Hub = {
+    store,
+    groups,
+    streams: new Set(),
+    toWake: new Set(),
+    asking: new Set(),
+    seen: store.revision,
+    opened: 0,
+  }
   return {
     get streamCount() {
       return hub.streams.size
@@ -85,7 +97,7 @@ export function createWatchHub(store: WatchedStore, options: WatchHubOptions = {
       advance(hub)
       hub.store = next
       for (const group of groups.byName.values()) group.last = undefined
-      forEachWatch(hub, (watch) => enqueue(watch, hub.seen + 1))
+      forEachWatch(hub, (watch) => enqueue(hub, watch, hub.seen + 1))
       hub.seen = Math.max(hub.seen, next.revision)
       wakeStreams(hub)
     },
@@ -115,12 +127,17 @@ function openStream(hub: Hub, wake: () => void, intervalMs: number): WatchStream
     cancel: (id) => cancel(hub, stream, id),
     requestProgress() {
       stream.progressAsked += 1
+      hub.asking.add(stream)
       wakeUp(stream)
     },
     take: (bytesMax) => take(hub, stream, bytesMax),
     [Symbol.dispose]() {
       hub.streams.delete(stream)
+      hub.asking.delete(stream)
+      hub.toWake.delete(stream)
       for (const watch of stream.watches.values()) remove(hub, watch)
+      // Whoever is gone is not woken any more.
+      stream.isAwake = true
       stream.replies.length = 0
       stream.notices.length = 0
       stream.progressAsked = 0
@@ -140,11 +157,12 @@ function wakeUp(stream: Stream): void {
   stream.wake()
 }
 
-function enqueue(watch: Watch, from: number): void {
+function enqueue(hub: Hub, watch: Watch, from: number): void {
   if (watch.isQueued) return
   watch.next = Math.max(watch.next, from)
   watch.isQueued = true
   watch.stream.queue.push(watch)
+  hub.toWake.add(watch.stream)
 }
 
 function forEachWatch(hub: Hub, visit: (watch: Watch) => void): void {
@@ -159,11 +177,11 @@ function advance(hub: Hub): void {
   const isLost = store.compactRevision > seen + 1
   if (isLost)
     forEachWatch(hub, (watch) => {
-      if (watch.next <= store.revision) enqueue(watch, seen + 1)
+      if (watch.next <= store.revision) enqueue(hub, watch, seen + 1)
     })
   store.visitChanges(seen + 1, (key, revision) =>
     eachGroupOf(hub.groups, key, ({ members }) => {
-      for (const watch of members) if (watch.next <= revision) enqueue(watch, revision)
+      for (const watch of members) if (watch.next <= revision) enqueue(hub, watch, revision)
     }),
   )
   wakeStreams(hub)
@@ -171,8 +189,10 @@ function advance(hub: Hub): void {
 
 /** Only when all is queued: who is woken may take at once, and must not be told of progress too early. */
 function wakeStreams(hub: Hub): void {
-  for (const stream of hub.streams)
-    if (stream.queue.length > 0 || stream.progressAsked > 0) wakeUp(stream)
+  for (const stream of hub.asking) wakeUp(stream)
+  const woken = [...hub.toWake]
+  hub.toWake.clear()
+  for (const stream of woken) wakeUp(stream)
 }
 
 /** The revision of the answer and the start of the watch are one: no change falls between them. */
@@ -203,7 +223,7 @@ function add(hub: Hub, stream: Stream, id: number, request: WatchRequest): void 
   }
   group.members.add(watch)
   stream.watches.set(id, watch)
-  if (next <= revision) enqueue(watch, next)
+  if (next <= revision) enqueue(hub, watch, next)
 }
 
 function refusal(stream: Stream, { key, rangeEnd, startRevision, watchId }: WatchRequest): string {
@@ -238,6 +258,7 @@ function remove(hub: Hub, watch: Watch): void {
 
 /** First answers to requests, then events, and only when there are none of either, progress. */
 function take(hub: Hub, stream: Stream, bytesMax: number): WatchAnswer | undefined {
+  if (!hub.streams.has(stream)) return undefined
   stream.isAwake = false
   advance(hub)
   return stream.replies.shift() ?? takeEvents(hub, stream, bytesMax) ?? takeProgress(hub, stream)
@@ -250,7 +271,7 @@ function takeEvents(hub: Hub, stream: Stream, bytesMax: number): WatchAnswer | u
     if (!found) return cancelCompacted(hub, watch)
     watch.next = found.next
     const isBehind = found.next <= hub.store.revision
-    if (isBehind) enqueue(watch, found.next)
+    if (isBehind) enqueue(hub, watch, found.next)
     if (found.events.length === 0) continue
     watch.hasDelivered = true
     // What a client has heard of must not be beyond what it was given.
@@ -270,6 +291,7 @@ function takeProgress(hub: Hub, stream: Stream): WatchAnswer | undefined {
   const isReached = ({ next }: Watch): boolean => next <= hub.store.revision + 1
   if (stream.progressAsked > 0 && [...stream.watches.values()].every(isReached)) {
     stream.progressAsked -= 1
+    if (stream.progressAsked === 0) hub.asking.delete(stream)
     return answer(hub, { watchId: NO_WATCH })
   }
   for (let watch = stream.notices.shift(); watch; watch = stream.notices.shift()) {
