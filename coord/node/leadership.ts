@@ -28,11 +28,11 @@ export function observeRaft(core: ReplicaCore): void {
 
 function noteLeaderless(core: ReplicaCore): void {
   if (core.status.leader !== NOBODY) core.leaderlessFromMs = undefined
-  else core.leaderlessFromMs ??= core.nowMs
+  else if (Number.isFinite(core.nowMs)) core.leaderlessFromMs ??= core.nowMs
 }
 
 export function leaderlessMs({ leaderlessFromMs }: ReplicaCore, nowMs: number): number {
-  return leaderlessFromMs === undefined || leaderlessFromMs < 0 ? 0 : nowMs - leaderlessFromMs
+  return leaderlessFromMs === undefined ? 0 : nowMs - leaderlessFromMs
 }
 
 /** The voter that has most of the log among those that answer. */
