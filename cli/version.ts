@@ -1,7 +1,6 @@
-/** The version of this build. */
-import { readFileSync } from 'node:fs'
+/** The version of this build, from package.json, wherever that ends up when the command line is bundled. */
+import facts from '../package.json' with { type: 'json' }
 
 export function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { readonly version: string }).version
+  return facts.version
 }

@@ -49,7 +49,7 @@ export async function bundleHakiri(): Promise<readonly [string, ...string[]]> {
     target: 'node24',
     logLevel: 'error',
     external: [
-      'classic-level',
+      'level',
       'koffi',
       '@duckdb/*',
       '@napi-rs/keyring',
