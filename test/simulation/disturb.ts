@@ -68,7 +68,7 @@ function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
   const voters = cluster.members().filter(({ isLearner }) => !isLearner)
   const isBearable =
     voters.length >= 3 && !cluster.machines.some(({ isLost, isRetired }) => isLost && !isRetired)
-  if (!isBearable) return
+  if (!isBearable || operator.isBusy()) return
   machine.host.stop('power', true)
   const { wal, image } = machine.host.storage
   const before = image.state()

@@ -13,6 +13,8 @@ export type Operator = {
   add(isLearner: boolean): void
   remove(member: MemberId): void
   moveLeader(): void
+  /** A change is on its way. */
+  isBusy(): boolean
   /** Machines for members that have none, and none for those that left. */
   reconcile(): void
 }
@@ -24,12 +26,17 @@ export const OPERATOR = 900
 export function createOperator(world: ClientWorld, dice: Dice): Operator {
   const { cluster } = world
   let added = 0
+  let pending = 0
 
   function member(question: MemberQuestion): void {
     const running = cluster.running()
     if (running.length === 0) return
     const ask = { kind: 'request', request: { kind: 'member', question } } as const
-    askFor(world, OPERATOR, dice.pick(running), ask, () => reconcile())
+    pending++
+    askFor(world, OPERATOR, dice.pick(running), ask, () => {
+      pending--
+      reconcile()
+    })
   }
 
   function reconcile(): void {
@@ -43,13 +50,16 @@ export function createOperator(world: ClientWorld, dice: Dice): Operator {
 
   return {
     reconcile,
+    isBusy: () => pending > 0,
     add(isLearner) {
       if (cluster.members().length >= MEMBERS_MAX) return
       member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner })
     },
-    // Of two, the one that stays may never learn that the other has gone.
+    // Of two, the one that stays may never learn that the other has gone; and one loss is enough.
     remove(id) {
       const voters = cluster.members().filter(({ isLearner }) => !isLearner)
+      const lost = cluster.machines.find(({ isLost, isRetired }) => isLost && !isRetired)
+      if (lost && lost.host.member !== id) return
       if (voters.length > 2) member({ kind: 'remove', member: id })
     },
     moveLeader() {

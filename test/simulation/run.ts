@@ -173,7 +173,7 @@ function recover(world: World): void {
   const calmMs = pausesEndMs(world)
   const until = (ms: number, isDone: () => boolean, what: string): void => {
     timeline.run(timeline.now() + ms, isDone)
-    demand(isDone(), 'liveness', () => `${what} within ${ms.toFixed(0)} ms`)
+    demand(isDone(), 'liveness', () => `${what} within ${ms.toFixed(0)} ms: ${summary(world)}`)
   }
   timeline.run(calmMs)
   calmDown(world)
@@ -223,6 +223,20 @@ function pausesEndMs({ plan, timeline }: World): number {
   return (
     timeline.now() + LEFTOVERS_MS + plan.leaseTtl * 2000 + plan.electionTicks * plan.tickMs * 20
   )
+}
+
+/** Where everybody stands: what to look at first when a run does not recover. */
+function summary({ cluster, watchers }: World): string {
+  const machines = cluster.machines.map(({ host, isLost, isRetired, isImposter }) => {
+    const status = host.replica()?.raftStatus()
+    const marks = [isLost && 'lost', isRetired && 'retired', isImposter && 'imposter', !status && 'down']
+    const { role, term, leader, commit, applied, lastIndex } = status ?? {}
+    const words = status ? `${role} of ${leader} in ${term}, ${applied}/${commit}/${lastIndex}` : ''
+    return `${host.member}: ${[...marks.filter(Boolean), words].join(' ')}`
+  })
+  const list = cluster.members().map(({ id, isLearner }) => `${id}${isLearner ? '?' : ''}`)
+  const seen = watchers.map(({ validator }) => validator.next())
+  return [...machines, `members ${list.join(' ')}`, `watches at ${seen.join(' ')}`].join('\n  ')
 }
 
 function hasLeader({ cluster }: World): boolean {

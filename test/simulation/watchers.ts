@@ -109,6 +109,7 @@ export function createWatcher(
     hurry() {
       pauseMs = 20
       bytesMax = 100_000
+      timeline.after(0, act)
     },
   }
 }
