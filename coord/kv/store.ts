@@ -18,7 +18,16 @@ import { heldBytes } from './slabs.ts'
 import { commitChanges, createState, deleteKeys, deleteSlot, findLive, keyBytes } from './state.ts'
 import { keysOfLease, putKey, sizeOf } from './state.ts'
 import type { KvState } from './state.ts'
-import { checkPath, checkPutNow, decideTxn, isReadOnly, putCost, runTxn, txnCost } from './txn.ts'
+import {
+  checkLease,
+  checkPath,
+  checkPutNow,
+  decideTxn,
+  isReadOnly,
+  putCost,
+  runTxn,
+  txnCost,
+} from './txn.ts'
 import type { KeyValue, KvCommand, KvErrorCode, KvLimits, KvOutcome, KvResponse } from './types.ts'
 import type { KvStore, LeaseExpireRequest, LeaseGrantRequest, PutRequest } from './types.ts'
 import type { TxnRequest, TxnResponse } from './types.ts'
@@ -127,7 +136,8 @@ function run(state: KvState, command: KvCommand, index: number): KvOutcome<KvRes
 
 function runPut(state: KvState, request: PutRequest): KvOutcome<KvResponse> {
   if (!hasRoom(state, putCost(request))) return refuse('no-space')
-  const error = checkPutNow(state, request)
+  // Alone, a put is refused for its lease first; within a transaction for its key first, as in etcd.
+  const error = checkLease(state, request) ?? checkPutNow(state, request)
   return error ? refuse(error) : done({ kind: 'put', response: putKey(state, request) })
 }
 

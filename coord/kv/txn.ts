@@ -54,8 +54,11 @@ function findError(
 export function checkPutNow(state: KvState, request: PutRequest): KvErrorCode | undefined {
   if ((request.ignoreValue || request.ignoreLease) && findLive(state, request.key) === NONE)
     return 'key-not-found'
-  const isKnown = request.lease === 0n || state.leases.byId.has(request.lease)
-  return isKnown ? undefined : 'lease-not-found'
+  return checkLease(state, request)
+}
+
+export function checkLease({ leases }: KvState, { lease }: PutRequest): KvErrorCode | undefined {
+  return lease === 0n || leases.byId.has(lease) ? undefined : 'lease-not-found'
 }
 
 export function runTxn(state: KvState, path: TxnPath): TxnResponse {

@@ -69,7 +69,7 @@ export class Model {
   #run(command: KvCommand, index: number): Answer {
     switch (command.kind) {
       case 'put': {
-        const error = this.#checkPut(command.request)
+        const error = this.#checkLease(command.request) ?? this.#checkPut(command.request)
         return error ? { error } : { value: this.#put(command.request) }
       }
       case 'delete-range':
@@ -187,7 +187,11 @@ export class Model {
   #checkPut(put: PutRequest): string | undefined {
     if ((put.ignoreValue || put.ignoreLease) && !this.#now.has(text(put.key)))
       return 'key-not-found'
-    return put.lease === 0n || this.leases.has(put.lease) ? undefined : 'lease-not-found'
+    return this.#checkLease(put)
+  }
+
+  #checkLease({ lease }: PutRequest): string | undefined {
+    return lease === 0n || this.leases.has(lease) ? undefined : 'lease-not-found'
   }
 
   #put(put: PutRequest): unknown {
