@@ -1,6 +1,7 @@
 import test from 'ava'
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
+import { healthService } from '../../proto/gen/health.ts'
 import { kvService, leaseService, maintenanceService, watchService } from '../../proto/gen/rpc.ts'
 import type { WatchCreateRequest, WatchResponse } from '../../proto/gen/rpc.ts'
 import { HakiriError } from '../../lib/error.ts'
@@ -221,7 +222,9 @@ test('a client that does not read holds back its own stream only, and misses not
   const sentBefore = lab.metrics.watchEventsSent.value()
   t.true(sentBefore < 2 * count, `${sentBefore} events were sent to a client that does not read`)
   slow.resume()
+  slow.send({ progressRequest: {} })
   t.deepEqual(await keysOf(slow), wanted)
+  t.is((await slow.next()).watchId, -1)
 })
 
 test('streams that ask for a leader end three election timeouts after it was lost', async (t) => {
@@ -296,12 +299,60 @@ test('renewals are answered in the order in which they were asked', async (t) =>
   )
 })
 
+test('a renewal that takes long holds back those after it, never the other way round', async (t) => {
+  await using lab = await startEdge()
+  const slow = await lab.call(leaseService.leaseGrant, { ttl: 10 })
+  const quick = await lab.call(leaseService.leaseGrant, { ttl: 20 })
+  const release = lab.node.holdLease(slow.id)
+  const renewals = lab.stream(leaseService.leaseKeepAlive)
+  const asked = [quick.id, slow.id, quick.id, quick.id]
+  for (const id of asked) renewals.send({ id })
+  t.is((await renewals.next()).id, quick.id)
+  // Another stream is not held back; by then the others on the first one are long settled.
+  const other = lab.stream(leaseService.leaseKeepAlive)
+  other.send({ id: quick.id })
+  await other.next()
+  t.is(renewals.waiting(), 0)
+  release()
+  t.deepEqual(
+    [await renewals.next(), await renewals.next(), await renewals.next()].map(({ id }) => id),
+    asked.slice(1),
+  )
+})
+
+test('a client that goes away without a word leaves nothing behind', async (t) => {
+  await using lab = await startEdge()
+  const watch = openWatch(lab)
+  await create(watch, ALL)
+  t.is(lab.node.watchStreams(), 1)
+  watch.cancel()
+  // On the same connection the end of the stream comes before what is asked afterwards.
+  await put(lab, 'a')
+  await put(lab, 'a')
+  t.is(lab.node.watchStreams(), 0)
+})
+
+test('a stream that only the server writes to ends with its client too', async (t) => {
+  await using lab = await startEdge({ edge: { streamsMax: 1 } })
+  const first = lab.listen(healthService.watch, {})
+  await first.next()
+  first.cancel()
+  await put(lab, 'a')
+  await put(lab, 'a')
+  const second = lab.listen(healthService.watch, {})
+  t.is((await second.next()).status, 1)
+})
+
 test('renewals under way are bounded, and those beyond wait their turn', async (t) => {
   await using lab = await startEdge({ edge: { renewalsInFlightMax: 8 } })
   const { id } = await lab.call(leaseService.leaseGrant, { ttl: 60 })
   const release = lab.node.hold()
   const renewals = lab.stream(leaseService.leaseKeepAlive)
   for (let turn = 0; turn < 100; turn += 1) renewals.send({ id })
+  const roundTrip = () => lab.call(kvService.range, { key: bytes('a'), serializable: true })
+  while (lab.node.renewed() < 8) await roundTrip()
+  for (let trip = 0; trip < 10; trip += 1) await roundTrip()
+  t.is(lab.node.renewed(), 8)
   release()
   for (let turn = 0; turn < 100; turn += 1) t.is((await renewals.next()).ttl, 60)
   renewals.finish()

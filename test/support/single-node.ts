@@ -20,6 +20,10 @@ export type SingleNode = CoordNode & {
   failWith(code: NodeErrorCode | Error | undefined): void
   /** Requests wait from now on, until the function is called. */
   hold(): () => void
+  /** Renewals of one lease wait from now on, until the function is called. */
+  holdLease(id: bigint): () => void
+  /** How often a renewal was asked for. */
+  readonly renewed: () => number
   /** How often linearize was asked. */
   readonly linearized: () => number
   readonly watchers: () => number
@@ -54,6 +58,8 @@ export function createSingleNode(options: SingleNodeOptions = {}): SingleNode {
   let failure: NodeErrorCode | Error | undefined
   let gate: Promise<void> | undefined
   let linearizedCount = 0
+  let renewedCount = 0
+  const heldLeases = new Map<bigint, Promise<void>>()
 
   const header = () => ({
     clusterId: CLUSTER_ID,
@@ -132,6 +138,8 @@ export function createSingleNode(options: SingleNodeOptions = {}): SingleNode {
       await enter()
     },
     renew: async (lease) => {
+      renewedCount += 1
+      await heldLeases.get(lease)
       await enter()
       const before = header()
       return { ttl: lessor.renew(lease, nowMs), header: before }
@@ -186,6 +194,15 @@ export function createSingleNode(options: SingleNodeOptions = {}): SingleNode {
         resolve()
       }
     },
+    holdLease: (id) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      heldLeases.set(id, promise)
+      return () => {
+        heldLeases.delete(id)
+        resolve()
+      }
+    },
+    renewed: () => renewedCount,
     linearized: () => linearizedCount,
     watchers: () => hub.watchCount,
     watchStreams: () => hub.streamCount,
