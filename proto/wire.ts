@@ -94,7 +94,7 @@ function putHalves(writer: Writer, low: number, high: number): void {
 
 /** A whole number that is safe in JavaScript; a negative one takes ten bytes, as int64 wants it. */
 export function putNumber(writer: Writer, value: number): void {
-  if (value >= 0 && value < 0x80) {
+  if ((value & 0x7f) === value) {
     if (writer.at < 1) grow(writer, 1)
     writer.bytes[--writer.at] = value
     return
