@@ -28,8 +28,12 @@ export type CoordMember = {
 export type CoordCluster = AsyncDisposable & {
   readonly members: readonly CoordMember[]
   readonly endpoints: readonly string[]
-  /** Another process with these arguments after `coord`; not started yet. */
-  add(args: (endpoint: string, folder: string) => readonly string[]): Promise<CoordMember>
+  /** Another process, not started yet; in the place of one that is gone if that is named. */
+  add(other: {
+    readonly args: readonly string[]
+    readonly endpoint?: string
+    readonly folder?: string
+  }): Promise<CoordMember>
 }
 
 export type CoordClusterOptions = {
@@ -50,8 +54,8 @@ export async function startCoordCluster(options: CoordClusterOptions): Promise<C
   const endpoints = (await freePorts(options.members)).map((port) => `127.0.0.1:${port}`)
   const peers = options.members > 1 ? ['--peers', endpoints.join(',')] : []
   const members: CoordMember[] = []
-  const make = (endpoint: string, args: readonly string[]): CoordMember => {
-    const folder = join(root, `member-${members.length + 1}`)
+  const make = (endpoint: string, args: readonly string[], place?: string): CoordMember => {
+    const folder = place ?? join(root, `member-${members.length + 1}`)
     const all = ['coord', '--bind', endpoint, '--data', folder, ...args]
     const member = createMember(options, endpoint, folder, all)
     members.push(member)
@@ -61,10 +65,8 @@ export async function startCoordCluster(options: CoordClusterOptions): Promise<C
   const cluster: CoordCluster = {
     members,
     endpoints,
-    async add(args) {
-      const [port] = await freePorts(1)
-      const endpoint = `127.0.0.1:${port}`
-      return make(endpoint, args(endpoint, join(root, `member-${members.length + 1}`)))
+    async add({ args, endpoint, folder }) {
+      return make(endpoint ?? `127.0.0.1:${(await freePorts(1))[0]}`, args, folder)
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(members.map((member) => member.signal('SIGKILL')))

@@ -1,0 +1,217 @@
+/** What an operator does, done with the real command line on real members. */
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import test from 'ava'
+import type { ExecutionContext } from 'ava'
+import { spawn } from 'node:child_process'
+import { startCoordCluster, untilReady, type CoordCluster } from '../support/coord-cluster.ts'
+import { finished, HAKIRI, type Envelope } from '../support/project.ts'
+
+const FAST = ['--heartbeat-interval', '50ms', '--election-timeout', '400ms']
+
+/** Runs `hakiri ctl …` against these members and parses its one object. */
+async function ctl(endpoints: readonly string[], ...args: readonly string[]) {
+  const at = endpoints.length > 0 ? ['--endpoints', endpoints.join(',')] : []
+  const child = spawn(HAKIRI, ['ctl', ...args, ...at, '--json'], { cwd: tmpdir() })
+  const ran = await finished(child)
+  const envelope = JSON.parse(ran.stdout) as Envelope
+  return { ...ran, ...envelope, result: envelope.result as never }
+}
+
+type MemberRow = { readonly id: string; readonly name: string; readonly isLearner: boolean }
+
+async function membersOf(endpoints: readonly string[]): Promise<readonly MemberRow[]> {
+  const { result } = await ctl(endpoints, 'members')
+  return (result as { readonly members: readonly MemberRow[] }).members
+}
+
+async function until(what: string, isDone: () => Promise<boolean>, ms = 30_000): Promise<void> {
+  for (const end = performance.now() + ms; !(await isDone()); await delay(100))
+    if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`)
+}
+
+async function cluster(t: ExecutionContext, members: number): Promise<CoordCluster> {
+  const started = await startCoordCluster({ members, args: FAST })
+  t.teardown(() => started[Symbol.asyncDispose]())
+  return started
+}
+
+async function scratch(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'hakiri-operations-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+test.serial('keys, leases and members by hand', async (t) => {
+  const { endpoints } = await cluster(t, 3)
+  t.true((await ctl(endpoints, 'put', 'a/1', 'one')).ok)
+  t.true((await ctl(endpoints, 'put', 'a/2', 'two')).ok)
+  const got = await ctl(endpoints, 'get', 'a/', '--prefix')
+  t.like(got.result, { count: 2, kvs: [{ key: 'a/1', value: 'one' }, { key: 'a/2' }] })
+  t.like((await ctl(endpoints, 'del', 'a/1')).result, { deleted: 1 })
+  t.is((await membersOf(endpoints)).length, 3)
+  const hashed = await ctl(endpoints, 'hash')
+  t.like(hashed.result, { equal: true })
+  t.true((await ctl(endpoints, 'doctor')).ok)
+  t.deepEqual((await ctl(endpoints, 'leases')).result, [])
+  const status = (await ctl(endpoints, 'status')).result as readonly { role: string; id: string }[]
+  const follower = status.find(({ role }) => role === 'follower')!
+  t.true((await ctl(endpoints, 'move-leader', follower.id)).ok)
+  const after = (await ctl(endpoints, 'status')).result as readonly { role: string; id: string }[]
+  t.is(after.find(({ role }) => role === 'leader')?.id, follower.id)
+})
+
+test.serial(
+  'a member that joins becomes a voter by itself, and one that is removed ends',
+  async (t) => {
+    const running = await cluster(t, 1)
+    t.true((await ctl(running.endpoints, 'put', 'k', 'v')).ok)
+    const joiner = await running.add({ args: ['--join', running.endpoints[0]!, ...FAST] })
+    await joiner.start()
+    await until('promotion', async () => {
+      const members = await membersOf(running.endpoints)
+      return members.length === 2 && members.every(({ isLearner }) => !isLearner)
+    })
+    t.like((await ctl([joiner.endpoint], 'get', 'k')).result, { kvs: [{ value: 'v' }] })
+    const own = (await membersOf(running.endpoints)).find(({ name }) => name === joiner.endpoint)!
+    t.true((await ctl(running.endpoints, 'member', 'remove', own.id)).ok)
+    await joiner.ended()
+    t.regex(joiner.output(), /removed/)
+    t.true((await ctl(running.endpoints, 'put', 'k', 'w')).ok)
+  },
+)
+
+test.serial('a member without its disk is refused, replaced, and catches up', async (t) => {
+  const running = await cluster(t, 3)
+  t.true((await ctl(running.endpoints, 'put', 'k', 'v')).ok)
+  const [lost, ...rest] = running.members
+  const others = rest.map(({ endpoint }) => endpoint)
+  await lost!.signal('SIGKILL')
+  await rm(lost!.folder, { recursive: true })
+  await t.throwsAsync(
+    lost!
+      .start()
+      .then(() => lost!.ended())
+      .then((how) => {
+        throw new Error(`ended with ${how}:\n${lost!.output()}`)
+      }),
+    { message: /member replace/ },
+  )
+  const id = (await membersOf(others)).find(({ name }) => name === lost!.endpoint)!.id
+  const replaced = await ctl(others, 'member', 'replace', id)
+  t.true(replaced.ok, replaced.stderr)
+  await rm(lost!.folder, { recursive: true, force: true })
+  const newcomer = await running.add({
+    endpoint: lost!.endpoint,
+    folder: lost!.folder,
+    args: ['--join', others.join(','), ...FAST],
+  })
+  await newcomer.start().catch((error: unknown) => t.fail(String(error)))
+  await until('promotion', async () => {
+    const members = await membersOf(others)
+    return members.length === 3 && members.every(({ isLearner, name }) => !isLearner && name !== '')
+  })
+  t.like((await ctl([lost!.endpoint], 'get', 'k')).result, { kvs: [{ value: 'v' }] })
+})
+
+test.serial('a snapshot is saved and restored as a new cluster with later revisions', async (t) => {
+  const running = await cluster(t, 3)
+  const folder = await scratch(t)
+  for (const n of [1, 2, 3]) await ctl(running.endpoints, 'put', `key/${n}`, `value ${n}`)
+  const file = join(folder, 'backup.db')
+  const saved = await ctl(running.endpoints, 'snapshot', 'save', file)
+  t.true(saved.ok, saved.stderr)
+  const before = (await ctl(running.endpoints, 'get', 'key/1')).result as { revision: number }
+  const data = join(folder, 'restored')
+  const alone = await startCoordCluster({ members: 1, args: FAST })
+  t.teardown(() => alone[Symbol.asyncDispose]())
+  const [member] = alone.members
+  await member!.signal('SIGTERM')
+  const restored = await ctl(
+    [],
+    'snapshot',
+    'restore',
+    file,
+    '--data',
+    data,
+    '--peers',
+    member!.endpoint,
+  )
+  t.true(restored.ok, restored.stderr)
+  const again = await ctl(
+    [],
+    'snapshot',
+    'restore',
+    file,
+    '--data',
+    data,
+    '--peers',
+    member!.endpoint,
+  )
+  t.is(again.error?.code, 'DATA_FOREIGN')
+  const second = await alone.add({ endpoint: member!.endpoint, folder: data, args: FAST })
+  await second.start()
+  await untilReady([member!.endpoint])
+  const after = (await ctl([member!.endpoint], 'get', 'key/', '--prefix')).result as {
+    revision: number
+    count: number
+  }
+  t.is(after.count, 3)
+  t.true(after.revision > before.revision + 900_000)
+  const watched = await ctl([member!.endpoint], 'get', 'key/1', '--rev', String(before.revision))
+  t.regex(watched.error!.message, /compacted/)
+  await writeFile(join(folder, 'bad.db'), 'nonsense')
+  const refused = await ctl(
+    [],
+    'snapshot',
+    'restore',
+    join(folder, 'bad.db'),
+    '--data',
+    join(folder, 'x'),
+  )
+  t.is(refused.error?.code, 'SNAPSHOT_INVALID')
+  t.false((await readdir(folder)).includes('x'), 'nothing is left of what failed')
+})
+
+test.serial('the last member is recovered after the majority is lost', async (t) => {
+  const running = await cluster(t, 3)
+  for (const n of [1, 2, 3]) await ctl(running.endpoints, 'put', `key/${n}`, `value ${n}`)
+  const [left, ...lost] = running.members
+  for (const member of lost) await member.signal('SIGKILL')
+  t.false((await ctl([left!.endpoint], 'put', 'k', 'v')).ok)
+  await left!.signal('SIGKILL')
+  const refused = await ctl([], 'recover', '--data', left!.folder)
+  t.is(refused.error?.code, 'USAGE')
+  const recovered = await ctl(
+    [],
+    'recover',
+    '--force',
+    '--data',
+    left!.folder,
+    '--advertise',
+    left!.endpoint,
+  )
+  t.true(recovered.ok, recovered.stderr)
+  const alone = await running.add({ endpoint: left!.endpoint, folder: left!.folder, args: FAST })
+  await alone.start()
+  await untilReady([alone.endpoint])
+  t.like((await ctl([alone.endpoint], 'get', 'key/', '--prefix')).result, { count: 3 })
+  t.is((await membersOf([alone.endpoint])).length, 1)
+  t.true((await ctl([alone.endpoint], 'put', 'k', 'v')).ok)
+})
+
+test.serial('what cannot work is refused with exit code 2 and says what to do', async (t) => {
+  const run = async (...args: readonly string[]) =>
+    finished(spawn(HAKIRI, ['coord', ...args], { cwd: await scratch(t) }))
+  const open = await run('--bind', '0.0.0.0:0')
+  t.is(open.code, 2)
+  t.regex(open.stderr, /--insecure/)
+  const lost = await run('--peers', 'nowhere-1:1,nowhere-2:2')
+  t.is(lost.code, 2)
+  t.regex(lost.stderr, /--advertise/)
+  const torn = await run('--bind', '7701')
+  t.is(torn.code, 2)
+  t.regex(torn.stderr, /host:port/)
+})
