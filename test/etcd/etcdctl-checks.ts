@@ -226,7 +226,7 @@ const cluster: readonly Check[] = [
       const added = await ok(['member', 'add', 'two', `--peer-urls=${url}`, '--learner'])
       assert.match(added, /ETCD_INITIAL_CLUSTER=/)
       const id = /Member\s+([\da-f]+) added/.exec(added)?.[1] ?? ''
-      await fails(['member', 'add', 'three', `--peer-urls=${url}`], 'Peer URLs already exists')
+      await fails(['member', 'add', 'three', `--peer-urls=${url}`], 'already exist')
       assert.match(
         await ok(['member', 'update', id, '--peer-urls=http://127.0.0.1:59998']),
         /updated in cluster/,
