@@ -30,6 +30,8 @@ type Run = {
   log: WatchLog
   hasWatch: boolean
   needsCatchUp: boolean
+  /** The latest start of a watch. */
+  startsMax: number
 }
 
 /** One observation for each step, then one for each watch. */
@@ -54,7 +56,14 @@ async function prepare(side: Side): Promise<Run> {
   const { header } = await must(side.call(kvService.deleteRange, ALL))
   const base = header?.revision ?? 0
   await must(side.call(kvService.compact, { revision: base, physical: true }))
-  const run: Run = { side, base, log: side.watches(), hasWatch: false, needsCatchUp: false }
+  const run: Run = {
+    side,
+    base,
+    log: side.watches(),
+    hasWatch: false,
+    needsCatchUp: false,
+    startsMax: 0,
+  }
   await watchSentinel(run)
   return run
 }
@@ -142,6 +151,9 @@ async function leases(run: Run): Promise<Observation> {
 }
 
 async function watch(run: Run, step: Step & { kind: 'watch' }): Promise<Observation> {
+  // etcd 3.4 keeps the id of a watch that ended by compaction.
+  if (step.request.watchId) await settle(run)
+  if (endedByCompaction(run.log, step.request.watchId ?? 0)) return 'not asked: the id was used'
   const from = run.log.answers.length
   const startRevision = shift(run, step.request.startRevision ?? 0)
   run.log.send({ createRequest: { ...step.request, startRevision } })
@@ -149,12 +161,15 @@ async function watch(run: Run, step: Step & { kind: 'watch' }): Promise<Observat
   if (!answer) return endedOr(run, 'no answer')
   run.hasWatch = true
   if (startRevision !== 0) run.needsCatchUp = true
+  run.startsMax = Math.max(run.startsMax, startRevision)
   return show(run, { ok: true, answer: { ...answer, events: [] } })
 }
 
 async function cancel(run: Run, watchId: number): Promise<Observation> {
   const isOpen = isWatchOpen(run.log, watchId)
   await settle(run)
+  // etcd 3.4 answers for a watch that ended by compaction as if it stood.
+  if (endedByCompaction(run.log, watchId)) return 'not asked: the watch has ended'
   const from = run.log.answers.length
   run.log.send({ cancelRequest: { watchId } })
   if (!isOpen || !isWatchOpen(run.log, watchId)) return 'nothing to cancel'
@@ -163,7 +178,9 @@ async function cancel(run: Run, watchId: number): Promise<Observation> {
 }
 
 async function progress(run: Run): Promise<Observation> {
-  await settle(run)
+  const revision = await settle(run)
+  // etcd 3.4 tells of progress that a watch from the future has not made yet.
+  if (run.startsMax > revision) return 'not asked: a watch begins in the future'
   const from = run.log.answers.length
   run.log.send({ progressRequest: {} })
   const answer = await run.log.next(from, ({ watchId }) => watchId === -1)
@@ -180,9 +197,13 @@ function isWatchOpen({ answers }: WatchLog, id: number): boolean {
   return of.some(({ created }) => created) && !of.some(({ canceled }) => canceled)
 }
 
-/** Returns when everything that the watches have to say has come. */
-async function settle(run: Run): Promise<void> {
-  if (!run.hasWatch) return
+function endedByCompaction({ answers }: WatchLog, id: number): boolean {
+  return answers.some(({ watchId, compactRevision }) => watchId === id && compactRevision > 0)
+}
+
+/** Returns when everything that the watches have to say up to the revision it gives has come. */
+async function settle(run: Run): Promise<number> {
+  if (!run.hasWatch) return 0
   if (run.needsCatchUp) await systemClock.sleep(CATCH_UP_MS)
   run.needsCatchUp = false
   const { header } = await must(run.side.call(kvService.put, { key: SENTINEL }))
@@ -191,6 +212,7 @@ async function settle(run: Run): Promise<void> {
     watchId === SENTINEL_WATCH && events.some(({ kv }) => (kv?.modRevision ?? 0) >= revision)
   if (!(await run.log.next(0, fits)))
     throw new Error(`a watch did not see a put: ${endedOr(run, 'no answer')}`)
+  return revision
 }
 
 /** For each watch everything it said, however it was cut into answers. */
@@ -283,8 +305,8 @@ function show({ base }: Run, outcome: Answer<unknown>): Observation {
   })
 }
 
-/** Bytes come here as Node writes a Buffer to JSON, or as they are. */
-function asText(value: unknown): unknown {
+/** Bytes as text; they come here as they are, or as Node writes a Buffer to JSON. */
+export function asText(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
   if (typeof value !== 'object' || value === null || !('type' in value)) return value
   return value.type === 'Buffer' && 'data' in value && Array.isArray(value.data)

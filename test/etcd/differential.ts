@@ -1,13 +1,14 @@
 /**
  * Two servers, one script, no difference: `node test/etcd/differential.ts A B [--seed=1] [--seeds=100]
- * [--length=60]` with endpoints as host:port, `etcd` for a fresh one of its own. Prints the first
+ * [--length=60]` with endpoints as host:port, `etcd` for a fresh one of its own, `edge` for our store and
+ * edge in this process. Prints the first
  * difference with its seed and the smallest script that still shows it.
  */
-import { inspect } from 'node:util'
+import { startEdge } from '../support/edge-lab.ts'
 import type { Side } from './differential-client.ts'
 import { openSide } from './differential-client.ts'
-import { runScript } from './differential-run.ts'
-import { type Script, scriptOf, type Step } from './differential-script.ts'
+import { asText, runScript } from './differential-run.ts'
+import { type Script, scriptOf, type Step, type TxnStep } from './differential-script.ts'
 import { startEtcd } from './start-etcd.ts'
 
 export type Difference = {
@@ -91,19 +92,28 @@ async function shrink(
 /** The step with one part of a transaction left out, in every way. */
 function smallerSteps(step: Step | undefined): Step[] {
   if (step?.kind !== 'txn') return []
-  const { request } = step
-  return (['compare', 'success', 'failure'] as const).flatMap((part) =>
-    request[part].map((_, at) => ({
-      ...step,
-      request: { ...request, [part]: request[part].toSpliced(at, 1) },
-    })),
+  return smallerTxns(step.request).map((request) => ({ ...step, request }))
+}
+
+function smallerTxns(txn: TxnStep): TxnStep[] {
+  const without = (['compare', 'success', 'failure'] as const).flatMap((part) =>
+    txn[part].map((_, at) => ({ ...txn, [part]: txn[part].toSpliced(at, 1) })),
   )
+  const within = (['success', 'failure'] as const).flatMap((part) =>
+    txn[part].flatMap(({ requestTxn }, at) => {
+      if (!requestTxn) return []
+      const { compare = [], success = [], failure = [] } = requestTxn
+      return smallerTxns({ compare, success, failure }).map((smaller) => ({
+        ...txn,
+        [part]: txn[part].with(at, { requestTxn: smaller }),
+      }))
+    }),
+  )
+  return [...without, ...within]
 }
 
 /** The finding as a person reads it. */
 export function describe({ seed, script, difference }: Finding): string {
-  const show = (value: unknown): string =>
-    inspect(value, { depth: 12, breakLength: 100, maxArrayLength: 8 })
   return [
     `seed ${seed}: the servers differ`,
     ...script.map((step, at) => `  ${at + 1}. ${show(step)}`),
@@ -113,14 +123,24 @@ export function describe({ seed, script, difference }: Finding): string {
   ].join('\n')
 }
 
+/** Without what has the wire's default, and keys and values as text. */
+function show(step: Step): string {
+  return JSON.stringify(step, (_, value: unknown) => {
+    if (typeof value === 'bigint') return value === 0n ? undefined : `${value}n`
+    if (value === 0 || value === '' || value === false) return undefined
+    if (Array.isArray(value) && value.length > 8) return `${value.length} of these`
+    const text = asText(value)
+    return text === '' ? undefined : text
+  })
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const numberOf = (name: string, otherwise: number): number =>
     Number(args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1] ?? otherwise)
   const [first = 'etcd', second = 'etcd'] = args.filter((arg) => !arg.startsWith('--'))
   await using started = new AsyncDisposableStack()
   const open = async (name: string): Promise<Side> => {
-    const place = name === 'etcd' ? started.use(await startEtcd()) : undefined
-    const side = openSide(place?.members[0]?.endpoint ?? name)
+    const side = openSide(await endpointOf(name, started))
     started.defer(() => side.close())
     return side
   }
@@ -136,6 +156,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
   console.log(`${count} scripts from seed ${from} on: no difference`)
   return 0
+}
+
+async function endpointOf(name: string, started: AsyncDisposableStack): Promise<string> {
+  if (name === 'edge') return `127.0.0.1:${started.use(await startEdge()).port}`
+  if (name !== 'etcd') return name
+  const [member] = started.use(await startEtcd()).members
+  return member?.endpoint ?? name
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2))
