@@ -165,7 +165,10 @@ function plant(folder: string, { name, edits }: Bug): void {
     const path = join(folder, file)
     const text = readFileSync(path, 'utf8')
     if (!text.includes(from)) throw new Error(`${name}: ${file} has changed, plant it anew`)
-    writeFileSync(path, text.replace(from, () => to))
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    )
   }
 }
 

@@ -229,7 +229,12 @@ function pausesEndMs({ plan, timeline }: World): number {
 function summary({ cluster, watchers }: World): string {
   const machines = cluster.machines.map(({ host, isLost, isRetired, isImposter }) => {
     const status = host.replica()?.raftStatus()
-    const marks = [isLost && 'lost', isRetired && 'retired', isImposter && 'imposter', !status && 'down']
+    const marks = [
+      isLost && 'lost',
+      isRetired && 'retired',
+      isImposter && 'imposter',
+      !status && 'down',
+    ]
     const { role, term, leader, commit, applied, lastIndex } = status ?? {}
     const words = status ? `${role} of ${leader} in ${term}, ${applied}/${commit}/${lastIndex}` : ''
     return `${host.member}: ${[...marks.filter(Boolean), words].join(' ')}`
