@@ -16,7 +16,7 @@ const value = fc.oneof(
   fc.constantFrom('', '1', '2', '3').map(bytes),
   fc.uint8Array({ minLength: 0, maxLength: 40 }),
 )
-const lease = fc.constantFrom(0n, 0n, 1n, 2n, -3n)
+const lease = fc.constantFrom(0n, 0n, 0n, 1n, 2n, -3n)
 const rangeEnd = fc.constantFrom('', '', '\0', 'b', 'c', 'ac', '\xff').map(bytes)
 /** Absolute, but small enough to be met; 0 stands for now. */
 export const revision = fc.oneof(fc.constant(0), fc.constant(0), fc.integer({ min: 1, max: 40 }))
@@ -40,6 +40,12 @@ export const putRequest: fc.Arbitrary<PutRequest> = fc
     }
   })
 
+/** Mostly no bound, and one that does not cut everything off. */
+const bound = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: 30 }) },
+)
+
 export const watchedRange = fc.record({ key, rangeEnd })
 
 export const rangeRequest: fc.Arbitrary<RangeRequest> = fc.record({
@@ -52,10 +58,10 @@ export const rangeRequest: fc.Arbitrary<RangeRequest> = fc.record({
   serializable: fc.boolean(),
   keysOnly: fc.boolean(),
   countOnly: fc.constantFrom(false, false, false, true),
-  minModRevision: revision,
-  maxModRevision: revision,
-  minCreateRevision: revision,
-  maxCreateRevision: revision,
+  minModRevision: bound,
+  maxModRevision: bound,
+  minCreateRevision: bound,
+  maxCreateRevision: bound,
 })
 
 const deleteRequest: fc.Arbitrary<DeleteRangeRequest> = fc.record({
@@ -105,11 +111,11 @@ const command = <K extends KvCommand['kind'], R>(
 const leaseId = fc.constantFrom(1n, 2n, -3n)
 
 export const kvCommand: fc.Arbitrary<KvCommand> = fc.oneof(
-  { weight: 8, arbitrary: command('put', putRequest) },
-  { weight: 4, arbitrary: command('delete-range', deleteRequest) },
+  { weight: 14, arbitrary: command('put', putRequest) },
+  { weight: 3, arbitrary: command('delete-range', deleteRequest) },
   { weight: 5, arbitrary: command('txn', txnRequest) },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: command('compact', fc.record({ revision: fc.nat(40), physical: fc.boolean() })),
   },
   {
@@ -130,6 +136,11 @@ export const kvCommand: fc.Arbitrary<KvCommand> = fc.oneof(
     ),
   },
 )
+
+/** As long as asked for: the default size of an array would hardly reach ten. */
+export function scriptOf<T>(item: fc.Arbitrary<T>, maxLength = 60): fc.Arbitrary<T[]> {
+  return fc.array(item, { minLength: 1, maxLength, size: 'max' })
+}
 
 export function toEntry(kv: KeyValue): Entry {
   return {

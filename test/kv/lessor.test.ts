@@ -6,6 +6,7 @@ import type { CompactionPolicy, RevisionSample } from '../../coord/kv/compaction
 import { createLessor } from '../../coord/kv/lessor.ts'
 import type { Lessor } from '../../coord/kv/lessor.ts'
 import type { LeaseRecord } from '../../coord/kv/types.ts'
+import { scriptOf } from './commands.ts'
 
 const lease = (id: bigint, ttl: number, grantIndex = Number(id)): LeaseRecord => ({
   id,
@@ -99,7 +100,7 @@ test('L4, L5: never early, and never late by more than the rounds are apart', (t
     ttl: fc.integer({ min: 2, max: 6 }),
     afterMs: fc.nat(2_000),
   })
-  const property = fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+  const property = fc.property(scriptOf(step, 80), (steps) => {
     const lessor = createLessor()
     lessor.promote(0, [], 0)
     const promised = new Map<bigint, { record: LeaseRecord; untilMs: number }>()

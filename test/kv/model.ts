@@ -66,6 +66,15 @@ export class Model {
     return entries.map(({ key }) => key).toSorted(byText)
   }
 
+  /** What the quota counts: changes from the compaction on, values that were there at it, leases. */
+  sizeBytes(): number {
+    const base = [...this.at(this.compact).values()].filter(({ mod }) => mod < this.compact)
+    const kept = this.events.filter(({ revision }) => revision >= this.compact)
+    const entries = [...base, ...kept.map(({ entry }) => entry)]
+    const bytes = entries.reduce((sum, { key, value }) => sum + 64 + key.length + value.length, 0)
+    return bytes + this.leases.size * 64
+  }
+
   #run(command: KvCommand, index: number): Answer {
     switch (command.kind) {
       case 'put': {

@@ -6,7 +6,7 @@ import { createKvLoader, createKvStore } from '../../coord/kv/store.ts'
 import type { ImageChange, KvCommand, KvLimits, KvStore } from '../../coord/kv/types.ts'
 import type { PutRequest, RangeRequest, RequestOp, TxnRequest } from '../../coord/kv/types.ts'
 import { LIMITS, bytes, kvCommand, plainEvent, plainOutcome, plainRange } from './commands.ts'
-import { plainTxn, rangeRequest, toEntry, txnRequest } from './commands.ts'
+import { plainTxn, rangeRequest, scriptOf, toEntry, txnRequest } from './commands.ts'
 import { Model, text } from './model.ts'
 
 const ALL = { key: bytes('\0'), rangeEnd: bytes('\0') }
@@ -112,7 +112,7 @@ function visible(store: KvStore): unknown {
 }
 
 test('every answer is the model’s, and so is every revision that can be read', (t) => {
-  const script = fc.array(fc.tuple(kvCommand, rangeRequest), { minLength: 1, maxLength: 60 })
+  const script = scriptOf(fc.tuple(kvCommand, rangeRequest))
   const property = fc.property(script, (steps) => {
     const store = createKvStore(LIMITS)
     const model = new Model()
@@ -134,6 +134,7 @@ test('every answer is the model’s, and so is every revision that can be read',
 function agree(t: ExecutionContext, store: KvStore, model: Model): void {
   t.is(store.compactRevision, model.compact)
   t.is(store.keyCount, model.at(model.revision).size)
+  t.is(store.sizeBytes, model.sizeBytes())
   for (let at = Math.max(1, model.compact); at <= model.revision; at += 1) {
     const read = { ...RANGE, ...ALL, revision: at }
     const found = store.range(read)
@@ -151,49 +152,50 @@ function agree(t: ExecutionContext, store: KvStore, model: Model): void {
 }
 
 test('a store rebuilt from its image is the same store, and stays so', (t) => {
-  const commands = fc.array(kvCommand, { minLength: 1, maxLength: 60 })
-  const property = fc.property(commands, commands, fc.nat(4), (before, after, pace) => {
-    const store = createKvStore(LIMITS)
-    const image = new Map<string, Uint8Array>()
-    for (const [index, command] of before.entries()) {
-      store.apply(command, index)
-      if (index % (pace + 1) === 0) save(image, store.takeImageChanges())
-    }
-    save(image, store.takeImageChanges())
-    t.deepEqual(store.takeImageChanges(), [])
-    const again = load(image)
-    t.deepEqual(again.takeImageChanges(), [])
-    t.deepEqual(visible(again), visible(store))
-    const other = new Map(image)
-    for (const [index, command] of after.entries())
-      t.deepEqual(again.apply(command, 1000 + index), store.apply(command, 1000 + index))
-    save(image, store.takeImageChanges())
-    save(other, again.takeImageChanges())
-    t.deepEqual(visible(again), visible(store))
-    t.deepEqual(inOrder(other), inOrder(image))
-  })
+  const commands = scriptOf(kvCommand)
+  const property = fc.property(
+    commands,
+    commands,
+    fc.constantFrom(0, 1, 4, 99),
+    (before, after, pace) => {
+      const store = createKvStore(LIMITS)
+      const image = new Map<string, Uint8Array>()
+      for (const [index, command] of before.entries()) {
+        store.apply(command, index)
+        if (index % (pace + 1) === 0) save(image, store.takeImageChanges())
+      }
+      save(image, store.takeImageChanges())
+      t.deepEqual(store.takeImageChanges(), [])
+      const again = load(image)
+      t.deepEqual(again.takeImageChanges(), [])
+      t.deepEqual(visible(again), visible(store))
+      const other = new Map(image)
+      for (const [index, command] of after.entries())
+        t.deepEqual(again.apply(command, 1000 + index), store.apply(command, 1000 + index))
+      save(image, store.takeImageChanges())
+      save(other, again.takeImageChanges())
+      t.deepEqual(visible(again), visible(store))
+      t.deepEqual(inOrder(other), inOrder(image))
+    },
+  )
   fc.assert(property, { numRuns: 200 })
 })
 
 test('a transaction that reads answers like one that goes through the log', (t) => {
-  const property = fc.property(
-    fc.array(kvCommand, { maxLength: 30 }),
-    txnRequest,
-    (script, asked) => {
-      const reading = ({ success, failure, ...rest }: TxnRequest): TxnRequest => ({
-        ...rest,
-        success: success.filter(({ requestRange }) => requestRange),
-        failure: failure.filter(({ requestRange }) => requestRange),
-      })
-      const store = storeWith(...script)
-      const { revision } = store
-      const read = store.readTxn(reading(asked))
-      const applied = store.apply({ kind: 'txn', request: reading(asked) }, 77)
-      t.is(applied.revision, revision)
-      const expected = read.ok ? { value: plainTxn(read.value) } : { error: read.error }
-      t.deepEqual(plainOutcome(applied.outcome), expected)
-    },
-  )
+  const property = fc.property(scriptOf(kvCommand, 30), txnRequest, (script, asked) => {
+    const reading = ({ success, failure, ...rest }: TxnRequest): TxnRequest => ({
+      ...rest,
+      success: success.filter(({ requestRange }) => requestRange),
+      failure: failure.filter(({ requestRange }) => requestRange),
+    })
+    const store = storeWith(...script)
+    const { revision } = store
+    const read = store.readTxn(reading(asked))
+    const applied = store.apply({ kind: 'txn', request: reading(asked) }, 77)
+    t.is(applied.revision, revision)
+    const expected = read.ok ? { value: plainTxn(read.value) } : { error: read.error }
+    t.deepEqual(plainOutcome(applied.outcome), expected)
+  })
   fc.assert(property, { numRuns: 200 })
 })
 
@@ -357,4 +359,39 @@ test('a compaction gives the memory of old values back, and those who hold one k
   t.true(store.heldBytes < held / 5)
   for (let i = 0; i < 500; i += 1) store.apply(put('other', 'y'.repeat(1024)), i)
   t.is(text(old?.value ?? bytes('')).slice(0, 3), '7..')
+})
+
+test('values that nobody touched survive when the slabs around them go', (t) => {
+  const store = createKvStore(LIMITS)
+  const cold = (i: number): string => `cold${i}`.padEnd(200, '.')
+  for (let i = 0; i < 4000; i += 1) {
+    if (i % 100 === 0) store.apply(put(`cold${i}`, cold(i)), i)
+    store.apply(put('hot', `${i}`.padEnd(1024, '.')), i)
+  }
+  const before = store.hash(0)
+  const held = store.heldBytes
+  store.apply(compact(store.revision - 1), 1)
+  t.true(store.heldBytes < held / 10)
+  for (let i = 0; i < 4000; i += 100)
+    t.is(text(store.keyAt(bytes(`cold${i}`), store.revision)?.value ?? bytes('')), cold(i))
+  t.notDeepEqual(store.hash(0), before)
+})
+
+test('thousands of keys come and go, and are found in order', (t) => {
+  const key = fc.tuple(fc.nat(1500), fc.boolean())
+  const property = fc.property(fc.array(key, { maxLength: 3000, size: 'max' }), (steps) => {
+    const store = createKvStore(LIMITS)
+    const expected = new Set<string>()
+    for (const [index, [number, isPut]] of steps.entries()) {
+      const name = `k${number.toString(36)}`
+      store.apply(isPut || number % 3 > 0 ? put(name) : remove(name), index)
+      if (isPut || number % 3 > 0) expected.add(name)
+      else expected.delete(name)
+      if (index % 500 === 499) store.apply(compact(store.revision), index)
+    }
+    const found = store.range({ ...RANGE, ...ALL })
+    const names = [...expected].toSorted((a, b) => (a < b ? -1 : 1))
+    t.deepEqual(found.ok && found.value.kvs.map((kv) => text(kv.key)), names)
+  })
+  fc.assert(property, { numRuns: 20 })
 })
