@@ -28,6 +28,8 @@ export function nestedHeaders(
     if (!responseTxn) return {}
     return {
       responseTxn: {
+        // etcd leaves this one empty, but there.
+        header: { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0 },
         succeeded: responseTxn.succeeded,
         responses: responseTxn.responses.map(withHeader),
       },
