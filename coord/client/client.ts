@@ -50,10 +50,13 @@ export type CallOptions = { readonly signal?: AbortSignal; readonly timeoutMs?: 
 
 export type Revisioned<T> = T & { readonly revision: number }
 
-/** A watch that survives reconnects: every revision once, in order, or an end that says why. */
+/**
+ * A watch that survives reconnects: every revision once, in order, or an end that says why. The loop
+ * over it ends when it is disposed of or its signal fires, and throws when the server refuses it.
+ */
 export type Watcher = AsyncDisposable &
   AsyncIterable<WatchBatch> & {
-    /** Resolves with the revision from which events are seen. */
+    /** Resolves with the store's revision at its creation: without a start, events after it are seen. */
     readonly created: Promise<number>
   }
 export type WatchBatch =
@@ -70,7 +73,10 @@ export type WatchOptions = {
   readonly signal?: AbortSignal
 }
 
-/** A lease kept alive. `lost` aborts at last acknowledged renewal's send time + TTL − margin, at the latest. */
+/**
+ * A lease kept alive. `lost` aborts at last acknowledged renewal's send time + TTL − margin, at the
+ * latest, and on disposal, which also revokes the lease.
+ */
 export type Session = AsyncDisposable & {
   readonly lease: bigint
   readonly ttlMs: number
