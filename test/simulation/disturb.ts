@@ -136,7 +136,7 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
     case 'pause':
       return host.pause(dice.exponential(electionMs))
     case 'long-pause':
-      return host.pause(electionMs * 3 + plan(world).leaseTtl * 1000 * dice.float() * 2)
+      return host.pause(electionMs * 3 + world.plan.leaseTtl * 1000 * dice.float() * 2)
     case 'cut-one-way':
       return cluster.network.cut(slot, other.slot)
     case 'half-open':
@@ -148,6 +148,12 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
     }
     case 'isolate-leader':
       return split(world, [cluster.leader()?.slot ?? slot], dice.chance(0.7))
+    case 'stuck-leader': {
+      // It wakes up cut off from those who have chosen another meanwhile, but not from its clients.
+      const leader = cluster.leader() ?? victim
+      leader.host.pause(electionMs * dice.between(1, 4))
+      return split(world, [leader.slot], true)
+    }
     case 'clog':
       return cluster.network.clog(slot, other.slot, dice.exponential(electionMs * 2))
     case 'heal':
@@ -181,8 +187,6 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
       return grantMany(world, MASS, dice, 30)
   }
 }
-
-const plan = ({ plan }: ClientWorld): ClientWorld['plan'] => plan
 
 /** The process will end by itself sooner or later; then it comes back. */
 function restartOften(world: ClientWorld, machine: Machine, dice: Dice): void {

@@ -140,6 +140,18 @@ const BUGS: readonly Bug[] = [
     ],
   },
   {
+    name: 'swallowed-is-proposed-again',
+    what: 'a command that a snapshot already holds is taken for lost and proposed again',
+    edits: [
+      { file: 'coord/node/snapshot.ts', from: '  noteOwnSwallowed(core,', to: '  void (' },
+      {
+        file: 'coord/node/snapshot.ts',
+        from: "import { noteOwnSwallowed } from './proposals.ts'\n",
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'duplicate-applied',
     what: 'a command that was forwarded twice takes effect twice',
     edits: [
