@@ -262,6 +262,28 @@ test('a member that was away longer than the log reaches is sent an image', (t) 
   t.is(valueAt(away, 'k0'), 'v')
 })
 
+test('a write that is inside a snapshot lands once, and its outcome is unknown', (t) => {
+  const lab = runningLab(3, { imageEntries: 5, keepEntries: 10 })
+  const deaf = followerOf(lab)
+  const leader = leaderOf(lab)
+  lab.filter = (_, { to }) => to !== deaf.id
+  const id = lab.submit(deaf, put('a', '1'))
+  lab.settle()
+  for (let count = 0; count < 60; count++) ask(lab, leader, put(`k${count}`, 'v'))
+  lab.pass(1500)
+  t.is(valueAt(leader, 'a'), '1')
+  t.false(deaf.results.has(id))
+  lab.filter = () => true
+  lab.passUntil(() => deaf.done.includes('install'))
+  t.true(deaf.done.includes('install'))
+  // Later writes of the same member pass the number that the first one had.
+  t.is(ask(lab, deaf, put('b', '1'))?.kind, 'applied')
+  lab.pass(2000)
+  t.like(deaf.results.get(id), { kind: 'failed', code: 'timed-out', isUnknown: true })
+  for (const { replica } of lab.nodes)
+    t.is(replica?.store.keyAt(Buffer.from('a'), replica.store.revision)?.version, 1)
+})
+
 test('a lease that nobody renews ends, and takes its keys along', (t) => {
   const lab = runningLab(3)
   const follower = followerOf(lab)
