@@ -129,14 +129,14 @@ export function configOf(
     clusterId,
     tickMs: plan.tickMs,
     origin: 1 + dice.int(2 ** 26) * 2 ** 20 + dice.int(2 ** 20),
-    random: dice.float,
+    random: () => dice.float(),
     limits: { txnOpsMax: 128, leaseTtlMin: 1, quotaBytes: 64 << 20 },
     attributes: { name: `n${member}`, clientUrls: [] },
     raft: {
       self: member,
       electionTicks: plan.electionTicks,
       heartbeatTicks: plan.heartbeatTicks,
-      random: dice.float,
+      random: () => dice.float(),
       firstContext: 1 + dice.int(2 ** 26) * 1024,
       inflightAppendsMax: plan.inflightMax,
       appendBytesMax: plan.appendBytesMax,
@@ -172,7 +172,7 @@ export function createCluster({
   const truth = createTruth()
   const state = createStateChecker()
   const raft = createRaftChecker({
-    now: timeline.now,
+    now: () => timeline.now(),
     onCommitted: learn,
     startIndex: FIRST_SEED_SLOT,
   })

@@ -19,6 +19,9 @@ const MASS = 950
 export function restartLater(world: ClientWorld, machine: Machine, afterMs: number): void {
   world.timeline.after(afterMs, () => {
     if (machine.isLost || machine.isRetired || machine.host.replica()) return
+    // Somebody else sits in its place.
+    if (world.cluster.machineOf(machine.host.member) !== machine)
+      return restartLater(world, machine, 500)
     machine.host.storage.setFull(false)
     const isAccepted = world.cluster.start(machine)
     demand(isAccepted, 'refusal', () => `the good disk of ${machine.host.member} is refused`)
@@ -35,7 +38,7 @@ function draw(dice: Dice, disturbances: readonly (readonly [Disturbance, number]
 }
 
 export function createDisturbances(world: DisturbedWorld, dice: Dice): () => void {
-  const { plan, timeline, cluster } = world
+  const { plan, timeline } = world
   const electionMs = plan.electionTicks * plan.tickMs
 
   const act = (): void => {

@@ -47,8 +47,11 @@ function failedSeeds(): readonly FailedSeed[] {
 }
 
 /** Seeds in the order they are run; endless with `--long`. */
-function* tasks(): Generator<Task> {
-  if (values.seed !== undefined) return yield { seed: Number(values.seed) }
+function* tasks(): Generator<Task, undefined> {
+  if (values.seed !== undefined) {
+    yield { seed: Number(values.seed) }
+    return
+  }
   if (values.seeds !== undefined) {
     const [from, to] = values.seeds.split('..').map(Number)
     for (let seed = from!; seed <= to!; seed++) yield { seed }
@@ -95,8 +98,8 @@ function runShared(jobs: number): void {
   let active = 0
   const next = (child: ReturnType<typeof fork>): void => {
     const isOver = totals.failed > 0 && !values['keep-going']
-    const { value: task, done } = isOver ? { value: undefined, done: true } : queue.next()
-    if (done || !task) {
+    const task = isOver ? undefined : queue.next().value
+    if (!task) {
       child.disconnect()
       if (--active === 0) close()
       return

@@ -108,7 +108,7 @@ const BUGS: readonly Bug[] = [
   },
   {
     name: 'index-apart-from-data',
-    what: 'the image is marked one command further than its data reach',
+    what: 'the image is marked further than its data reach',
     edits: [
       {
         file: 'coord/node/image-writer.ts',

@@ -106,7 +106,7 @@ function build(plan: Plan, dice: Dice, timeline: Timeline, cluster: Cluster): Wo
   const history = createHistory(cluster.truth)
   const leases = createLeaseChecker({
     truth: cluster.truth,
-    now: timeline.now,
+    now: () => timeline.now(),
     elapsed: (member, fromMs, toMs) => {
       const clock = cluster.machines.find(({ host }) => host.member === member)!.host.clock
       return clock.at(toMs) - clock.at(fromMs)

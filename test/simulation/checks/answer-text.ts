@@ -48,6 +48,7 @@ export function answerText(answer: KvResponse): string {
     case 'compact':
     case 'lease-revoke':
     case 'alarm':
+    case 'quota':
       return answer.kind
   }
 }

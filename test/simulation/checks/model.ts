@@ -186,7 +186,8 @@ export function createModel(firstRevision = 1): Model {
         return `expired ${due.toSorted((a, b) => (a < b ? -1 : 1)).join(' ')}`
       }
       case 'alarm':
-        return 'alarm'
+      case 'quota':
+        return command.kind
     }
   }
 

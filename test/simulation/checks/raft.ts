@@ -37,6 +37,8 @@ type Seen = { readonly term: number; readonly hash: number; readonly prevTerm: n
 type MemberLogs = {
   written: LogView
   synced: LogView
+  /** For each term, how far the log reached at most while that term was the durable one. */
+  reached: Map<number, number>
   commit: number
   ledTerm: number
   /** As of the last look: what was committed since was so by this membership, or by the one after. */
@@ -66,6 +68,7 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
       found = {
         written: createLogView(),
         synced: createLogView(),
+        reached: new Map(),
         commit: 0,
         ledTerm: 0,
         membership: undefined,
@@ -163,12 +166,16 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
     demand(isSafe, 'R6', () => `${member} votes for ${to} in ${term} before that is durable`)
   }
 
+  /** A later batch may have replaced it by now: the word for it was true when it became durable. */
   function acknowledge(member: MemberId, index: number, term: number): void {
-    const { synced } = logsOf(member)
+    const { synced, reached } = logsOf(member)
     const what = (): string => `${member} acknowledges ${index} in ${term}`
     const end = (): string => `durable are ${synced.lastIndex} in ${synced.term}`
-    demand(synced.lastIndex >= index, 'R6', () => `${what()}, ${end()}`)
-    demand(synced.term >= term, 'R6', () => `${what()}, ${end()}`)
+    demand((reached.get(term) ?? 0) >= index, 'R6', () => `${what()}, ${end()}`)
+  }
+
+  function reach({ synced, reached }: MemberLogs): void {
+    reached.set(synced.term, Math.max(reached.get(synced.term) ?? 0, synced.lastIndex))
   }
 
   return {
@@ -187,7 +194,11 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
       written.apply(batch)
       for (const entry of batch.entries) match(member, entry, written)
     },
-    synced: (member, batch) => logsOf(member).synced.apply(batch),
+    synced(member, batch) {
+      const log = logsOf(member)
+      log.synced.apply(batch)
+      reach(log)
+    },
     sent(member, message) {
       if (message.kind === 'vote') grant(member, message.term, member)
       if (message.kind === 'vote-reply' && message.isGranted)
@@ -217,6 +228,7 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
       log.written = fresh
       log.synced = createLogView()
       for (const batch of batches) log.synced.apply(batch)
+      reach(log)
       log.ledTerm = 0
       log.membership = undefined
       log.commit = Math.min(log.commit, status.commit)
