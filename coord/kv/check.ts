@@ -29,6 +29,7 @@ export function checkCommand(command: KvCommand, txnOpsMax: number): KvErrorCode
     case 'lease-revoke':
     case 'lease-expire':
     case 'alarm':
+    case 'quota':
       return undefined
   }
 }
@@ -55,8 +56,16 @@ function checkDeleteRange(request: DeleteRangeRequest): KvErrorCode | undefined 
   return request.key.length === 0 ? 'empty-key' : undefined
 }
 
-/** A nested transaction has what its parent's longest list leaves of the budget. */
+/** Every operation by itself first, then all of them together: in that order etcd looks at them. */
 export function checkTxn(request: TxnRequest, opsMax: number): KvErrorCode | undefined {
+  const error = checkTxnOps(request, opsMax)
+  if (error) return error
+  const isClear = collectWrites(request.success) && collectWrites(request.failure)
+  return isClear ? undefined : 'duplicate-key'
+}
+
+/** A nested transaction has what its parent's longest list leaves of the budget. */
+function checkTxnOps(request: TxnRequest, opsMax: number): KvErrorCode | undefined {
   const { compare, success, failure } = request
   const longest = Math.max(compare.length, success.length, failure.length)
   if (longest > opsMax) return 'too-many-operations'
@@ -65,14 +74,14 @@ export function checkTxn(request: TxnRequest, opsMax: number): KvErrorCode | und
     const error = checkOp(op, opsMax - longest)
     if (error) return error
   }
-  return collectWrites(success) && collectWrites(failure) ? undefined : 'duplicate-key'
+  return undefined
 }
 
 function checkOp(op: RequestOp, opsMax: number): KvErrorCode | undefined {
   if (op.requestRange) return checkRange(op.requestRange)
   if (op.requestPut) return checkPut(op.requestPut)
   if (op.requestDeleteRange) return checkDeleteRange(op.requestDeleteRange)
-  if (op.requestTxn) return checkTxn(op.requestTxn, opsMax)
+  if (op.requestTxn) return checkTxnOps(op.requestTxn, opsMax)
   return 'key-not-found'
 }
 

@@ -5,6 +5,7 @@
  *     ka<member u64><alarm u8>   alarms                  → empty
  *     kh                         the head                → revision f64, compact revision f64
  *     kl<lease u64>              leases                  → ttl f64, grant index f64
+ *     kq                         the quota, once set     → bytes f64, 0
  *     kr<revision u64><sub u32>  changes, in their order → the record as it lies in memory
  *
  * Numbers in keys are big endian. Which keys hang on a lease follows from the changes.
@@ -21,6 +22,7 @@ const PREFIX = 0x6b
 const ALARM = 0x61
 const HEAD = 0x68
 const LEASE = 0x6c
+const QUOTA = 0x71
 const CHANGE = 0x72
 
 const TWO_TO_32 = 2 ** 32
@@ -37,6 +39,8 @@ export function takeChanges(state: KvState): readonly ImageChange[] {
   takeAlarms(state, changes)
   if (!state.isHeadSaved) changes.push(headChange(state))
   state.isHeadSaved = true
+  if (!state.isQuotaSaved) changes.push(quotaChange(state))
+  state.isQuotaSaved = true
   return changes
 }
 
@@ -79,6 +83,9 @@ export function loadRecord(state: KvState, recordKey: Uint8Array, recordValue: U
     case HEAD:
       state.revision = value.readDoubleLE(0)
       state.compactRevision = value.readDoubleLE(8)
+      return
+    case QUOTA:
+      state.quotaBytes = value.readDoubleLE(0)
       return
     case LEASE: {
       const id = BigInt.asIntN(64, key.readBigUInt64BE(2))
@@ -147,6 +154,10 @@ function alarmKey(member: bigint, alarm: number): Uint8Array {
 
 function headChange({ revision, compactRevision }: KvState): ImageChange {
   return { key: Buffer.from([PREFIX, HEAD]), value: pair(revision, compactRevision) }
+}
+
+function quotaChange({ quotaBytes }: KvState): ImageChange {
+  return { key: Buffer.from([PREFIX, QUOTA]), value: pair(quotaBytes, 0) }
 }
 
 function pair(first: number, second: number): Uint8Array {

@@ -18,6 +18,7 @@ export type KvState = {
   readonly history: History
   readonly leases: Leases
   alarms: readonly Alarm[]
+  quotaBytes: number
   revision: number
   compactRevision: number
   /** Changes that the command in progress has made: they share the revision after `revision`. */
@@ -25,6 +26,7 @@ export type KvState = {
   /** Alarms as the image has them, and what else of it is out of date. */
   savedAlarms: readonly Alarm[]
   isHeadSaved: boolean
+  isQuotaSaved: boolean
 }
 
 /** The revision of an empty store, so that 0 can mean "none". */
@@ -36,11 +38,13 @@ export function createState(limits: KvLimits): KvState {
     history: createHistory(),
     leases: createLeases(),
     alarms: [],
+    quotaBytes: limits.quotaBytes,
     revision: FIRST_REVISION,
     compactRevision: 0,
     changes: 0,
     savedAlarms: [],
     isHeadSaved: true,
+    isQuotaSaved: true,
   }
 }
 

@@ -12,7 +12,7 @@ import { hashState } from './hash.ts'
 import { finishLoading, loadRecord, takeChanges } from './image-records.ts'
 import { findKey } from './key-index.ts'
 import { LEASE_COST_BYTES, addLease, listLeases, removeLease } from './leases.ts'
-import { clearSpaceAlarm, hasRoom, setAlarm } from './quota.ts'
+import { clearSpaceAlarm, hasRoom, setAlarm, setQuota } from './quota.ts'
 import { checkReadable, rangeOutcome } from './range.ts'
 import { heldBytes } from './slabs.ts'
 import { commitChanges, createState, deleteKeys, deleteSlot, findLive, keyBytes } from './state.ts'
@@ -67,6 +67,9 @@ function storeOver(state: KvState): KvStore {
     },
     get sizeBytes() {
       return sizeOf(state)
+    },
+    get quotaBytes() {
+      return state.quotaBytes
     },
     get heldBytes() {
       return heldBytes(state.history.slabs)
@@ -131,6 +134,9 @@ function run(state: KvState, command: KvCommand, index: number): KvOutcome<KvRes
     case 'alarm':
       setAlarm(state, command.request)
       return done({ kind: 'alarm' })
+    case 'quota':
+      setQuota(state, command.request)
+      return done({ kind: 'quota' })
   }
 }
 

@@ -34,9 +34,18 @@ export function checkPath(state: KvState, path: TxnPath): KvErrorCode | undefine
     findError(path, ({ requestPut }) => requestPut && checkPutNow(state, requestPut)) ??
     findError(
       path,
-      ({ requestRange }) => requestRange && checkReadable(state, requestRange.revision),
+      ({ requestRange }) =>
+        requestRange &&
+        (checkReadable(state, requestRange.revision) ??
+          checkNegative(state, requestRange.revision)),
     )
   )
+}
+
+/** Before anything is compacted -1 is "now" like 0; below, or after, etcd takes it for the past. */
+function checkNegative(state: KvState, revision: number): KvErrorCode | undefined {
+  const first = state.compactRevision === 0 ? -1 : state.compactRevision
+  return revision < 0 && revision < first ? 'compacted' : undefined
 }
 
 function findError(

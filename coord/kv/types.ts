@@ -118,6 +118,9 @@ export type AlarmRequest = {
   readonly alarm: number
 }
 
+/** The quota from here on, for every member alike, whatever each was started with. */
+export type QuotaRequest = { readonly bytes: number }
+
 /** A command that changes the store; exactly the operations that go through the log. */
 export type KvCommand =
   | { readonly kind: 'put'; readonly request: PutRequest }
@@ -128,6 +131,7 @@ export type KvCommand =
   | { readonly kind: 'lease-revoke'; readonly request: LeaseRevokeRequest }
   | { readonly kind: 'lease-expire'; readonly request: LeaseExpireRequest }
   | { readonly kind: 'alarm'; readonly request: AlarmRequest }
+  | { readonly kind: 'quota'; readonly request: QuotaRequest }
 
 export type KvResponse =
   | { readonly kind: 'put'; readonly response: PutResponse }
@@ -138,6 +142,7 @@ export type KvResponse =
   | { readonly kind: 'lease-revoke' }
   | { readonly kind: 'lease-expire'; readonly expired: readonly bigint[] }
   | { readonly kind: 'alarm' }
+  | { readonly kind: 'quota' }
 
 /** Why the store refuses; the edge has the exact gRPC code and text of each. */
 export type KvErrorCode =
@@ -182,7 +187,7 @@ export type KvLimits = {
   /** Operations in one branch of a transaction, nested ones included. */
   readonly txnOpsMax: number
   readonly leaseTtlMin: number
-  /** Bytes that keys, values and their history may take before puts are refused. */
+  /** The quota until a command sets another: like the rest the same on all members, for it decides in `apply`. */
   readonly quotaBytes: number
 }
 
@@ -196,6 +201,8 @@ export type KvStore = {
   readonly compactRevision: number
   /** Bytes the store takes: what the quota is held against. */
   readonly sizeBytes: number
+  /** Bytes that keys, values and their history may take before puts are refused. */
+  readonly quotaBytes: number
   /** Memory that is set aside for keys, values and history. */
   readonly heldBytes: number
   readonly keyCount: number

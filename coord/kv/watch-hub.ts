@@ -228,9 +228,9 @@ function add(hub: Hub, stream: Stream, id: number, request: WatchRequest): void 
 
 function refusal(stream: Stream, { key, rangeEnd, startRevision, watchId }: WatchRequest): string {
   if (startRevision < 0) return REASON.negativeStart
-  if (watchId !== 0 && stream.watches.has(watchId)) return REASON.duplicateId
   const hasEnd = rangeEnd.length > 1 || (rangeEnd.length === 1 && rangeEnd[0] !== 0)
-  return hasEnd && Buffer.compare(key, rangeEnd) >= 0 ? REASON.emptyRange : ''
+  if (hasEnd && Buffer.compare(key, rangeEnd) >= 0) return REASON.emptyRange
+  return watchId !== 0 && stream.watches.has(watchId) ? REASON.duplicateId : ''
 }
 
 function chooseId(stream: Stream, { watchId }: WatchRequest): number {
