@@ -117,21 +117,24 @@ function track(server: PlainServer, logger: Logger, limits: ListenLimits): Set<S
 /** Looks at the first bytes, gives them back, and hands the connection on. */
 function sniff(socket: Socket, { handshakeMs }: ListenLimits, routes: Routes): void {
   const give = (route: (socket: Socket) => void): void => {
-    socket.off('readable', look)
     socket.off('end', drop)
     socket.setTimeout(0)
     socket.off('timeout', drop)
     route(socket)
   }
   const drop = (): void => void socket.destroy()
+  // Kept here until they tell something: bytes given back at once would be offered again at once.
+  let seen: Buffer = Buffer.alloc(0)
   const look = (): void => {
     const bytes = socket.read() as Buffer | null
     if (!bytes) return
-    socket.unshift(bytes)
-    const known = Math.min(bytes.length, PREFACE.length)
-    const isPreface = bytes.subarray(0, known).equals(PREFACE.subarray(0, known))
-    if (!isPreface) give(routes.http)
-    else if (known >= TELLING_BYTES) give(routes.h2)
+    seen = Buffer.concat([seen, bytes])
+    const known = Math.min(seen.length, PREFACE.length)
+    const isPreface = seen.subarray(0, known).equals(PREFACE.subarray(0, known))
+    if (isPreface && known < TELLING_BYTES) return
+    socket.off('readable', look)
+    socket.unshift(seen)
+    give(isPreface ? routes.h2 : routes.http)
   }
   socket.setTimeout(handshakeMs)
   socket.on('timeout', drop)

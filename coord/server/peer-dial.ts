@@ -1,6 +1,9 @@
 /** Clients to one member: its addresses in turn, and always the newest certificates. */
+import { isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
+import type { PeerCertificate } from 'node:tls'
 import { Client, credentials } from '@grpc/grpc-js'
-import type { ChannelCredentials } from '@grpc/grpc-js'
+import type { ChannelCredentials, ClientOptions } from '@grpc/grpc-js'
 import type { PeerLimits } from './peer-limits.ts'
 import type { TlsSource } from './tls.ts'
 
@@ -11,6 +14,7 @@ export type Dialer = {
   address(): string
 }
 
+/** `urls` are tried one after the other, from the first. */
 export function createDialer(
   urls: readonly string[],
   tls: TlsSource | undefined,
@@ -22,7 +26,9 @@ export function createDialer(
     next: (purpose) => {
       turn++
       const { target, isSecure } = parsePeerUrl(url())
-      const security = isSecure ? secureCredentials(tls) : credentials.createInsecure()
+      const { security, options } = isSecure
+        ? secure(target, tls)
+        : { security: credentials.createInsecure(), options: {} }
       return new Client(target, security, {
         // Two clients to one address would share a connection otherwise.
         'grpc.use_local_subchannel_pool': 1,
@@ -34,16 +40,31 @@ export function createDialer(
         'grpc.keepalive_permit_without_calls': 1,
         'grpc.enable_http_proxy': 0,
         'grpc.max_send_message_length': -1,
+        ...options,
       })
     },
     address: url,
   }
 }
 
-function secureCredentials(tls: TlsSource | undefined): ChannelCredentials {
-  if (!tls) return credentials.createSsl()
-  const { ca, cert, key } = tls.current()
-  return credentials.createSsl(ca ?? null, key, cert)
+function secure(
+  target: string,
+  tls: TlsSource | undefined,
+): { readonly security: ChannelCredentials; readonly options: ClientOptions } {
+  const { ca, cert, key } = tls?.current() ?? {}
+  const host = target.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '')
+  // TLS cannot name an address to the other side; the certificate has to name it all the same.
+  const verify =
+    isIP(host) === 0
+      ? {}
+      : {
+          checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
+            checkServerIdentity(host, certificate),
+        }
+  return {
+    security: credentials.createSsl(ca ?? null, key ?? null, cert ?? null, verify),
+    options: isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'hakiri-member' },
+  }
 }
 
 /** http://host:port and https://host:port; a bare host:port is taken for http. */
