@@ -61,7 +61,7 @@ export async function startMember(
     observer: metrics.node,
     heartbeatMs: settings.heartbeatMs,
     electionMs: settings.electionMs,
-    limits: { quotaBytes: settings.quotaBytes },
+    quotaBytes: settings.quotaBytes,
     tuning: { compaction: { revisions: settings.keepRevisions, ageMs: settings.keepMs } },
   })
   metrics.observeNode(node)

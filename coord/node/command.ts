@@ -39,6 +39,8 @@ export function encodeKvCommand(origin: number, seq: number, command: KvCommand)
       return encodeCommand({ origin, seq, leaseExpire: command.request })
     case 'alarm':
       return encodeCommand({ origin, seq, alarm: command.request })
+    case 'quota':
+      return encodeCommand({ origin, seq, quota: command.request })
   }
 }
 
@@ -68,6 +70,7 @@ function kvCommandOf(command: Command): KvCommand {
   if (command.leaseRevoke) return { kind: 'lease-revoke', request: command.leaseRevoke }
   if (command.leaseExpire) return { kind: 'lease-expire', request: command.leaseExpire }
   if (command.compact) return { kind: 'compact', request: command.compact }
+  if (command.quota) return { kind: 'quota', request: command.quota }
   assert(command.alarm, 'R4: the log holds a command that this version does not know')
   return { kind: 'alarm', request: command.alarm }
 }

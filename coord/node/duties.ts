@@ -1,5 +1,6 @@
 /**
  * What a leader does by itself as time passes: leases that are over are ended, history is compacted,
+ * its quota is that of all,
  * learners that keep up become voters. And what every member does: it says its name.
  */
 import { addSample, planCompaction } from '../kv/compaction-policy.ts'
@@ -18,6 +19,7 @@ export function createDuties(): DutyState {
     samples: [],
     compactFromMs: 0,
     introduceFromMs: 0,
+    quotaFromMs: 0,
     inSyncSince: new Map(),
   }
 }
@@ -29,6 +31,7 @@ const EXPIRE_MAX = 1000
 export function tickDuties(core: ReplicaCore): void {
   maybeIntroduce(core)
   if (!isLeader(core)) return
+  maybeSetQuota(core)
   maybeAskForExpiry(core)
   maybeCompact(core)
   maybePromote(core)
@@ -38,6 +41,7 @@ export function tickDuties(core: ReplicaCore): void {
 export function resetDuties({ duties }: ReplicaCore): void {
   duties.isExpiryAsked = false
   duties.inSyncSince.clear()
+  duties.quotaFromMs = 0
 }
 
 /** A leader asks its quorum before it ends a lease; a deposed one gets no answer (etcd 15247). */
@@ -53,6 +57,15 @@ export function proposeDue(core: ReplicaCore, seenMs: number): void {
   core.duties.isExpiryAsked = false
   const leases = core.lessor.due(seenMs, EXPIRE_MAX)
   if (leases.length > 0) proposeAside(core, { kind: 'lease-expire', request: { leases } })
+}
+
+/** The quota is the leader's, as a command, so that all members refuse the same writes (K3). */
+function maybeSetQuota(core: ReplicaCore): void {
+  const { duties, nowMs, store, config } = core
+  const bytes = config.quotaBytes ?? store.quotaBytes
+  if (bytes === store.quotaBytes || nowMs < duties.quotaFromMs) return
+  duties.quotaFromMs = nowMs + PROPOSE_EVERY_MS
+  proposeAside(core, { kind: 'quota', request: { bytes } })
 }
 
 function maybeCompact(core: ReplicaCore): void {

@@ -1,5 +1,4 @@
 /** The port of the edge over a driver: typed questions, one promise each. */
-import type { KvLimits } from '../kv/types.ts'
 import { NOBODY } from '../raft/types.ts'
 import type { Wal } from '../wal/wal.ts'
 import type { Driver } from './driver.ts'
@@ -15,7 +14,6 @@ export type PortParts = {
   readonly replica: Replica
   readonly driver: Driver
   readonly wal: Wal
-  readonly limits: KvLimits
   readonly config: ReplicaConfig
 }
 
@@ -123,7 +121,7 @@ export function createNodePort(parts: PortParts): {
   }
 }
 
-function statusOf({ replica, wal, limits }: PortParts, header: Header): NodeStatus {
+function statusOf({ replica, wal }: PortParts, header: Header): NodeStatus {
   const { role, leader, commit } = replica.raftStatus()
   const { sizeBytes, alarms } = replica.store
   const names = ['', 'NOSPACE', 'CORRUPT']
@@ -135,7 +133,7 @@ function statusOf({ replica, wal, limits }: PortParts, header: Header): NodeStat
     raftApplied: replica.applied,
     dbSizeBytes: sizeBytes,
     dbSizeInUseBytes: sizeBytes,
-    quotaBytes: limits.quotaBytes,
+    quotaBytes: replica.store.quotaBytes,
     walBytes: wal.sizeBytes(),
     isLearner: replica.isLearner,
     errors: [

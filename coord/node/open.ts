@@ -24,7 +24,7 @@ type Disks = { readonly wal: Wal; readonly recovery: WalRecovery; readonly image
 /** Rejects with a HakiriError when the folder cannot be used; afterwards `failed` tells. */
 export async function openNode(options: NodeOptions): Promise<OpenedNode> {
   const { storage } = options
-  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const limits = DEFAULT_LIMITS
   const identity = await identify(options)
   const walIdentity: WalIdentity = identity
   const observer = watchSyncs(options)
@@ -56,7 +56,6 @@ export async function openNode(options: NodeOptions): Promise<OpenedNode> {
       replica,
       driver,
       wal: disks.wal,
-      limits,
       config,
     })
     driver.start(
@@ -164,7 +163,7 @@ async function loadState(image: Image, limits: KvLimits): Promise<LoadedState> {
 }
 
 function configure(options: NodeOptions, identity: Identity, limits: KvLimits): ReplicaConfig {
-  const { random, attributes, tuning } = options
+  const { random, attributes, tuning, quotaBytes } = options
   const tickMs = options.heartbeatMs ?? HEARTBEAT_MS
   const electionTicks = Math.max(2, Math.round((options.electionMs ?? ELECTION_MS) / tickMs))
   const lot = (): number => 1 + Math.floor(random.float() * 2 ** 48)
@@ -174,6 +173,7 @@ function configure(options: NodeOptions, identity: Identity, limits: KvLimits): 
     origin: lot(),
     random: () => random.float(),
     limits,
+    ...(quotaBytes !== undefined && { quotaBytes }),
     attributes,
     tuning: { ...DEFAULT_TUNING, ...tuning },
     raft: {

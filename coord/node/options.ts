@@ -68,7 +68,8 @@ export type NodeOptions = {
   /** Between two ticks, which is between two heartbeats. */
   readonly heartbeatMs?: number
   readonly electionMs?: number
-  readonly limits?: Partial<KvLimits>
+  /** Of the whole cluster while this member leads. */
+  readonly quotaBytes?: number
   readonly tuning?: Partial<ReplicaTuning>
 }
 

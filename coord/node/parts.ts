@@ -125,9 +125,10 @@ export type DutyState = {
   /** In the term `expiryTerm` a read round is asked for the sake of leases that are over. */
   isExpiryAsked: boolean
   samples: readonly RevisionSample[]
-  /** Not before this is a compaction proposed again; and this member's attributes. */
+  /** Not before this is a compaction proposed again; this member's attributes; its quota. */
   compactFromMs: number
   introduceFromMs: number
+  quotaFromMs: number
   /** Since when learners have kept up without a break. */
   readonly inSyncSince: Map<MemberId, number>
 }

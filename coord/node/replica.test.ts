@@ -468,6 +468,54 @@ test('a member that lost its disk does not come back under its old id', (t) => {
   t.true(lab.passUntil(() => lab.leader() !== undefined))
 })
 
+test('members with different quotas keep equal states: the leader decides for all', (t) => {
+  const quotas = [30_000, 60_000, 90_000]
+  const lab = runningLab(3, {}, 1, (id) => ({ quotaBytes: quotas[Number(id) - 1] as number }))
+  const inForce = (): readonly unknown[] =>
+    lab.nodes.map(({ replica }) => replica?.store.quotaBytes)
+  const fill = (node: LabNode): Result | undefined => {
+    for (let count = 0; count < 100; count++) {
+      const result = ask(lab, node, put(`${node.id}-${count}`, 'x'.repeat(1000)))
+      if (result?.kind !== 'applied' || !result.applied.outcome.ok) return result
+    }
+    return undefined
+  }
+  const same = (): void => {
+    lab.pass(500)
+    const [first, ...others] = lab.nodes.map(({ replica }) => [
+      replica?.store.hash(0),
+      replica?.store.alarms,
+      replica?.store.revision,
+    ])
+    for (const other of others) t.deepEqual(other, first)
+  }
+  for (const target of [1n, 3n, 2n]) {
+    const quota = quotas[Number(target) - 1] as number
+    ask(lab, leaderOf(lab), { kind: 'move-leader', target })
+    lab.passUntil(() => lab.leader()?.id === target)
+    t.true(lab.passUntil(() => inForce().every((bytes) => bytes === quota)))
+    t.like(fill(followerOf(lab)), { applied: { outcome: { ok: false, error: 'no-space' } } })
+    same()
+    t.true((leaderOf(lab).replica?.store.sizeBytes ?? 0) <= 90_000)
+    t.deepEqual(leaderOf(lab).replica?.store.alarms, [{ member: 0n, alarm: 1 }])
+  }
+  const [key, rangeEnd] = [Buffer.from('0'), Buffer.from('9')]
+  const wipe = { kind: 'delete-range', request: { key, rangeEnd, prevKv: false } } as const
+  t.like(ask(lab, followerOf(lab), propose(wipe)), { applied: { outcome: { ok: true } } })
+  const { revision } = leaderOf(lab).replica?.store ?? { revision: 0 }
+  const compact = { kind: 'compact', request: { revision, physical: false } } as const
+  t.like(ask(lab, followerOf(lab), propose(compact)), { applied: { outcome: { ok: true } } })
+  same()
+  t.deepEqual(leaderOf(lab).replica?.store.alarms, [])
+  t.like(ask(lab, followerOf(lab), put('z', '1')), { applied: { outcome: { ok: true } } })
+  for (const node of lab.nodes) {
+    node.disk.synced = { ...node.disk.image, records: new Map(node.disk.image.records) }
+    lab.crash(node)
+    lab.start(node)
+    t.is(node.replica?.store.quotaBytes, 60_000)
+  }
+})
+
 test('history is compacted by the leader alone, everywhere alike', (t) => {
   const lab = runningLab(3, { compaction: { revisions: 20, ageMs: 3_600_000 } })
   for (let count = 0; count < 60; count++) ask(lab, leaderOf(lab), put('a', `${count}`))

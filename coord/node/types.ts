@@ -20,7 +20,7 @@ import type { WalBatch } from '../wal/wal.ts'
 import type { Member, NodeErrorCode } from './node.ts'
 import type { MemberAddress, MemberQuestion, PeerMessage } from './transport.ts'
 
-/** What a member is told about itself and its limits; equal limits on all members. */
+/** What a member is told about itself; `limits` must be the same on all members. */
 export type ReplicaConfig = {
   readonly clusterId: bigint
   readonly raft: RaftConfig
@@ -31,6 +31,8 @@ export type ReplicaConfig = {
   /** Uniform in [0, 1); for the ids of new members. */
   readonly random: () => number
   readonly limits: KvLimits
+  /** The quota that this member gives the cluster whenever it leads; without it the quota stays as it is. */
+  readonly quotaBytes?: number
   /** What this member says of itself; put into the log when the cluster knows something else. */
   readonly attributes: { readonly name: string; readonly clientUrls: readonly string[] }
   readonly tuning: ReplicaTuning

@@ -64,9 +64,16 @@ export type Command = {
   readonly leaseExpire?: LeaseExpireRequest
   readonly alarm?: AlarmChange
   readonly memberAttributes?: MemberAttributes
+  readonly quota?: QuotaChange
 }
 
 export function writeCommand(w: Writer, m: Init<Command>): void {
+  if (m.quota !== undefined) {
+    const before = written(w)
+    writeQuotaChange(w, m.quota)
+    putLength(w, before)
+    putVarint(w, 98)
+  }
   if (m.memberAttributes !== undefined) {
     const before = written(w)
     writeMemberAttributes(w, m.memberAttributes)
@@ -133,7 +140,7 @@ export function writeCommand(w: Writer, m: Init<Command>): void {
 
 export function readCommand(r: Reader): Command {
   const m: Draft<Command> = { origin: 0, seq: 0 }
-  let chosen: 'put' | 'deleteRange' | 'txn' | 'compact' | 'leaseGrant' | 'leaseRevoke' | 'leaseExpire' | 'alarm' | 'memberAttributes' | undefined
+  let chosen: 'put' | 'deleteRange' | 'txn' | 'compact' | 'leaseGrant' | 'leaseRevoke' | 'leaseExpire' | 'alarm' | 'memberAttributes' | 'quota' | undefined
   while (r.at < r.end) {
     const tag = takeVarint(r)
     switch (tag) {
@@ -187,6 +194,11 @@ export function readCommand(r: Reader): Command {
         if (chosen !== undefined && chosen !== 'memberAttributes') delete m[chosen]
         chosen = 'memberAttributes'
         m.memberAttributes = takeNested(r, readMemberAttributes)
+        break
+      case 98:
+        if (chosen !== undefined && chosen !== 'quota') delete m[chosen]
+        chosen = 'quota'
+        m.quota = takeNested(r, readQuotaChange)
         break
       default:
         skip(r, tag)
@@ -333,6 +345,41 @@ export function encodeAlarmChange(value: Init<AlarmChange>): Buffer {
 
 export function decodeAlarmChange(bytes: Uint8Array): AlarmChange {
   return decode(readAlarmChange, bytes)
+}
+
+/** What keys and history may take from now on, on all members alike. */
+export type QuotaChange = {
+  readonly bytes: number
+}
+
+export function writeQuotaChange(w: Writer, m: Init<QuotaChange>): void {
+  if (m.bytes) {
+    putNumber(w, m.bytes)
+    putVarint(w, 8)
+  }
+}
+
+export function readQuotaChange(r: Reader): QuotaChange {
+  const m: Draft<QuotaChange> = { bytes: 0 }
+  while (r.at < r.end) {
+    const tag = takeVarint(r)
+    switch (tag) {
+      case 8:
+        m.bytes = takeUint64(r)
+        break
+      default:
+        skip(r, tag)
+    }
+  }
+  return m
+}
+
+export function encodeQuotaChange(value: Init<QuotaChange>): Buffer {
+  return encode(writeQuotaChange, value)
+}
+
+export function decodeQuotaChange(bytes: Uint8Array): QuotaChange {
+  return decode(readQuotaChange, bytes)
 }
 
 /** What is to be known of a member from now on: its name, and where it is reached. */

@@ -177,6 +177,7 @@ function plainResponse(response: KvResponse): unknown {
     case 'compact':
     case 'lease-revoke':
     case 'alarm':
+    case 'quota':
       return undefined
   }
 }

@@ -118,6 +118,7 @@ export class Model {
         return { value: expired.map(({ id }) => id) }
       }
       case 'alarm':
+      case 'quota':
         return { value: undefined }
     }
   }

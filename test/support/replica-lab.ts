@@ -146,8 +146,16 @@ function newNode(id: MemberId, disk: Disk): LabNode {
   }
 }
 
+/** What is special about one member. */
+type MemberSetup = (id: MemberId) => { readonly quotaBytes?: number }
+
 /** `count` members of a new cluster, not yet started; ids count from 1. */
-export function createLab(count: number, tuning: Partial<ReplicaTuning> = {}, seed = 1): Lab {
+export function createLab(
+  count: number,
+  tuning: Partial<ReplicaTuning> = {},
+  seed = 1,
+  setup: MemberSetup = () => ({}),
+): Lab {
   const random = seeded(seed)
   const first = Array.from({ length: count }, (_, position) => member(BigInt(position + 1)))
   const life = (): Formation => ({
@@ -211,6 +219,7 @@ export function createLab(count: number, tuning: Partial<ReplicaTuning> = {}, se
           origin,
           random,
           limits: DEFAULT_LIMITS,
+          ...setup(id),
           attributes: { name: `m${id}`, clientUrls: [`http://m${id}:2`] },
           tuning: { ...DEFAULT_TUNING, ...tuning },
           raft: {
@@ -347,8 +356,13 @@ export function createLab(count: number, tuning: Partial<ReplicaTuning> = {}, se
 }
 
 /** A lab whose members run and have a leader. */
-export function runningLab(count: number, tuning: Partial<ReplicaTuning> = {}, seed = 1): Lab {
-  const lab = createLab(count, tuning, seed)
+export function runningLab(
+  count: number,
+  tuning: Partial<ReplicaTuning> = {},
+  seed = 1,
+  setup?: MemberSetup,
+): Lab {
+  const lab = createLab(count, tuning, seed, setup)
   for (const node of lab.nodes) lab.start(node)
   assert(
     lab.passUntil(() => lab.leader() !== undefined),
