@@ -152,8 +152,9 @@ async function leases(run: Run): Promise<Observation> {
 
 async function watch(run: Run, step: Step & { kind: 'watch' }): Promise<Observation> {
   // etcd 3.4 keeps the id of a watch that ended by compaction.
-  if (step.request.watchId) await settle(run)
-  if (endedByCompaction(run.log, step.request.watchId ?? 0)) return 'not asked: the id was used'
+  const { watchId } = step.request
+  if (watchId) await settle(run)
+  if (watchId && endedByCompaction(run.log, watchId)) return 'not asked: the id was used'
   const from = run.log.answers.length
   const startRevision = shift(run, step.request.startRevision ?? 0)
   run.log.send({ createRequest: { ...step.request, startRevision } })
