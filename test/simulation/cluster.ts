@@ -204,7 +204,7 @@ export function createCluster({
     if (!machine || !host?.replica()) return
     switch (payload.kind) {
       case 'peer':
-        if (host.replica()?.isRemoved(payload.from)) return
+        if (host.replica()?.isRemoved(payload.from)) return refused(payload.from, payload.to)
         return host.receive(payload.from, payload)
       case 'snapshot': {
         const life = machineOf(payload.from)?.host.lives() ?? 0
@@ -247,6 +247,12 @@ export function createCluster({
       if (result.kind === 'linear') read()
       else answer({ kind: 'result', result })
     })
+  }
+
+  /** The transport of a member that was removed is told so, whomever it dials. */
+  function refused(member: MemberId, by: MemberId): void {
+    const host = machineOf(member)?.host
+    host?.atTurn((replica) => replica.removedBy(by, host.clock.at(timeline.now())))
   }
 
   function sent(member: MemberId, to: MemberId, message: PeerMessage): void {
@@ -361,7 +367,6 @@ export function createCluster({
       host.storage.setSyncMs(plan.syncMs)
       const log = prepareDisk(host.storage, members, joins)
       if (!isImposter) {
-        raft.lost(member)
         raft.written(member, log)
         raft.synced(member, log)
       }

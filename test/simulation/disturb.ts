@@ -85,7 +85,6 @@ function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
       if (!cluster.start(machine)) machine.isLost = true
     }
     if (machine.isLost) {
-      cluster.raft.lost(machine.host.member)
       operator.remove(machine.host.member)
       operator.add(true)
     }
@@ -109,7 +108,9 @@ function impose(world: ClientWorld, machine: Machine): void {
   const { cluster, timeline } = world
   const { host } = machine
   const isFirst = host.storage.formation.lives.size > 0
-  if (!isFirst || machine.isLost || cluster.truth.model.revision() < 2) return
+  const isOther = cluster.machines.some(({ isImposter, isRetired }) => isImposter && !isRetired)
+  // Empty disks on all members are a new cluster, and nobody could tell.
+  if (!isFirst || isOther || machine.isLost || cluster.truth.model.revision() < 2) return
   host.stop('power', true)
   const imposter = cluster.addMachine(host.member, cluster.firstMembers, false, true)
   cluster.start(imposter)

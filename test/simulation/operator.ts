@@ -55,12 +55,12 @@ export function createOperator(world: ClientWorld, dice: Dice): Operator {
       if (cluster.members().length >= MEMBERS_MAX) return
       member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner })
     },
-    // Of two, the one that stays may never learn that the other has gone; and one loss is enough.
+    // One loss is enough.
     remove(id) {
       const voters = cluster.members().filter(({ isLearner }) => !isLearner)
       const lost = cluster.machines.find(({ isLost, isRetired }) => isLost && !isRetired)
       if (lost && lost.host.member !== id) return
-      if (voters.length > 2) member({ kind: 'remove', member: id })
+      if (voters.length > 1) member({ kind: 'remove', member: id })
     },
     moveLeader() {
       const [running, members] = [cluster.running(), cluster.members()]

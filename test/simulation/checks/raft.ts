@@ -25,8 +25,6 @@ export type RaftChecker = {
   restarted(member: MemberId, batches: readonly WalBatch[], status: RaftStatus): void
   /** After every step of a member. */
   looked(member: MemberId, status: RaftStatus): void
-  /** The disk of the member is gone for good. */
-  lost(member: MemberId): void
   committedIndex(): number
   committed(index: number): CommittedEntry | undefined
   birth(entry: Entry): Birth | undefined
@@ -183,7 +181,6 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
     committed: (index) => committed.get(index),
     birth: ({ index, term }) => births.get(`${index}/${term}`),
     syncedLog: (member) => logsOf(member).synced,
-    lost: (member) => void logs.delete(member),
     written(member, batch) {
       const { written } = logsOf(member)
       const first = batch.entries[0]
