@@ -68,6 +68,8 @@ function enterTerm(core: Core, term: number): void {
   if (term !== core.term) {
     core.term = term
     core.vote = NOBODY
+    // Promises of a term that is over: the entries behind them may be replaced in the same portion.
+    core.messagesAfterSync = []
   }
   core.leader = NOBODY
   core.electionElapsed = 0
@@ -79,4 +81,5 @@ function enterTerm(core: Core, term: number): void {
   core.transferElapsed = 0
   core.uncommittedBytes = 0
   core.changeIndex = 0
+  core.leavingIndex = 0
 }

@@ -5,7 +5,7 @@
  */
 import { assert } from '../../lib/assert.ts'
 import { becomeFollower } from './become.ts'
-import { addEntries } from './core.ts'
+import { addEntries, send } from './core.ts'
 import type { Core } from './core.ts'
 import { lastIndex } from './log.ts'
 import { changeMembership, isJoint, isVoter, membersOf } from './membership.ts'
@@ -13,13 +13,13 @@ import { createProgress } from './progress.ts'
 import { confirmRounds, hasCommittedInTerm } from './reads.ts'
 import { maybeCommit } from './replicate.ts'
 import { NOBODY } from './types.ts'
-import type { Membership, MembershipChange, Outcome } from './types.ts'
+import type { MemberId, Membership, MembershipChange, Outcome } from './types.ts'
 
 /** Only a leader adds a change, and only when none is on its way. */
 export function proposeMembership(core: Core, data: Uint8Array, change: MembershipChange): Outcome {
   assert(data.length > 0, 'an entry without data leaves a joint change')
   if (core.role !== 'leader') return 'no-leader'
-  if (core.transferee !== NOBODY) return 'transferring'
+  if (core.transferee !== NOBODY || core.leavingIndex > 0) return 'transferring'
   if (!isSettled(core) || !changeMembership(core.membership, change)) return 'refused'
   addEntries(core, 'membership', [data])
   return 'accepted'
@@ -43,8 +43,22 @@ export function applyMembership(core: Core, change: MembershipChange): Membershi
   core.membership = changeMembership(core.membership, change) ?? core.membership
   const isCounted = isVoter(core.membership, core.self)
   if (core.role === 'leader') adoptMembership(core)
-  if (!isCounted && core.role !== 'follower') becomeFollower(core, core.term, NOBODY)
+  else if (!isCounted && core.role !== 'follower') becomeFollower(core, core.term, NOBODY)
   return core.membership
+}
+
+/**
+ * A leader without a vote stays until a quorum of the others has an entry that it appended after its
+ * removal was committed: with it they know of that. Had it gone before, those left behind might still
+ * count on its vote, which it can no longer win with, nor they without.
+ */
+export function maybeStepDown(core: Core): void {
+  if (core.role !== 'leader' || core.leavingIndex === 0 || core.commit < core.leavingIndex) return
+  const { voters } = core.membership
+  const matchOf = (member: MemberId): number => core.followers.get(member)?.match ?? 0
+  const heir = voters.toSorted((a, b) => matchOf(b) - matchOf(a))[0]
+  if (heir !== undefined) send(core, heir, { kind: 'timeout-now' })
+  becomeFollower(core, core.term, NOBODY)
 }
 
 /** Less may be needed now for a commit or a read. */
@@ -56,6 +70,11 @@ function adoptMembership(core: Core): void {
     if (member !== self && !followers.has(member))
       followers.set(member, createProgress(lastIndex(core.log) + 1, core.nowTick))
   if (!membership.voters.includes(core.transferee)) core.transferee = NOBODY
+  if (isVoter(membership, self)) core.leavingIndex = 0
+  else if (core.leavingIndex === 0) {
+    addEntries(core, 'empty', [new Uint8Array(0)])
+    core.leavingIndex = lastIndex(core.log)
+  }
   maybeCommit(core)
   confirmRounds(core)
 }

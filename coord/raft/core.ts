@@ -62,6 +62,8 @@ export type Core = {
   uncommittedBytes: number
   /** The last membership entry in the log that may not be applied yet. */
   changeIndex: number
+  /** A leader whose own vote is gone leads until this is committed without it; 0 otherwise. */
+  leavingIndex: number
 
   /** Reads that wait for a round, and rounds that wait for an answer, oldest first. */
   readsWaiting: ReadRequest[]
@@ -86,6 +88,9 @@ export function createCore(config: RaftConfig, start: RaftStart): Core {
   const log = createLog(start.mark, start.entries)
   const { hardState, mark, applied } = start
   assert(config.firstContext > 0, 'read contexts count from 1')
+  // A newcomer that replayed the log from its start would count with its own idea of the founders.
+  const isNewcomer = mark.membership.voters.length === 0
+  assert(isNewcomer === (applied === 0), 'founders begin at 1, and a newcomer with a snapshot')
   assert(applied >= mark.index && applied <= lastIndex(log), 'the log does not reach the image')
   const commit = Math.max(hardState.commit, applied)
   assert(commit <= lastIndex(log), 'R5: committed entries are missing from the log')
@@ -116,6 +121,7 @@ export function createCore(config: RaftConfig, start: RaftStart): Core {
     transferElapsed: 0,
     uncommittedBytes: 0,
     changeIndex: 0,
+    leavingIndex: 0,
     readsWaiting: [],
     readRounds: [],
     readTick: 0,
@@ -179,12 +185,12 @@ export function addEntries(core: Core, kind: EntryKind, contents: readonly Uint8
  */
 export function canCampaign(core: Core): boolean {
   if (core.role === 'leader' || !isVoter(core.membership, core.self)) return false
-  if (core.snapshot) return false
-  return !hasChangeBetween(core, core.applied + 1, core.commit)
+  return !core.snapshot && !hasOpenChange(core)
 }
 
-function hasChangeBetween(core: Core, first: number, last: number): boolean {
-  return entriesBetween(core.log, first, last).some(({ kind }) => kind === 'membership')
+/** Whether a membership is committed that is not in force here yet. */
+export function hasOpenChange({ log, applied, commit }: Core): boolean {
+  return entriesBetween(log, applied + 1, commit).some(({ kind }) => kind === 'membership')
 }
 
 /** The last membership entry after what is applied, or 0. */

@@ -3,13 +3,13 @@
  * only for a candidate whose log holds at least what this one holds (§5.2, §5.4.1).
  */
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from './become.ts'
-import { canCampaign, send } from './core.ts'
+import { canCampaign, hasOpenChange, commitTo, send } from './core.ts'
 import type { Core } from './core.ts'
-import { lastIndex, lastTerm } from './log.ts'
+import { lastIndex, lastTerm, termAt } from './log.ts'
 import { votersOf } from './membership.ts'
 import { quorumVote } from './quorum.ts'
 import { NOBODY } from './types.ts'
-import type { Message } from './types.ts'
+import type { MemberId, Message } from './types.ts'
 
 /** Starts an election, if this member may win one. A transfer skips the pre-vote. */
 export function campaign(core: Core, isTransfer: boolean): void {
@@ -46,7 +46,7 @@ export function countOwnVote(core: Core): void {
 function countVotes(core: Core): void {
   const result = quorumVote(core.membership, core.votes)
   if (result === 'pending') return
-  if (result === 'lost') becomeFollower(core, core.term, NOBODY)
+  if (result === 'lost' || hasOpenChange(core)) becomeFollower(core, core.term, NOBODY)
   else if (core.role === 'pre-candidate') askForVotes(core, false)
   else if (core.votes.has(core.self)) becomeLeader(core)
 }
@@ -61,7 +61,7 @@ export function answerVote(core: Core, message: VoteRequest): void {
   const mayVote = core.vote === from || isFree || (kind === 'pre-vote' && term > core.term)
   const isGranted = mayVote && isUpToDate(core, message)
   if (kind === 'pre-vote') {
-    send(core, from, { kind: 'pre-vote-reply', isGranted }, isGranted ? term : core.term)
+    answerPreVote(core, from, isGranted, isGranted ? term : core.term)
     return
   }
   if (isGranted) {
@@ -69,6 +69,16 @@ export function answerVote(core: Core, message: VoteRequest): void {
     core.electionElapsed = 0
   }
   send(core, from, { kind: 'vote-reply', isGranted })
+}
+
+/**
+ * Says as well what is committed: a voter may not know yet that the change is in force without which
+ * it cannot win, and whoever knows may have lost its own vote by that change.
+ */
+export function answerPreVote(core: Core, to: MemberId, isGranted: boolean, term: number): void {
+  const { commit, log } = core
+  const hintTerm = termAt(log, commit) ?? 0
+  send(core, to, { kind: 'pre-vote-reply', isGranted, commit, hintTerm }, term)
 }
 
 /** Whether the candidate's log ends later than this one, or at the same place (§5.4.1). */
@@ -79,9 +89,17 @@ function isUpToDate(core: Core, candidate: VoteRequest): boolean {
 }
 
 /** An answer to this member's own candidacy; the first of each voter counts. */
-export function receiveVote(core: Core, { kind, from, isGranted }: VoteReply): void {
+export function receiveVote(core: Core, message: VoteReply): void {
+  const { kind, from, isGranted } = message
   const isMine = kind === 'pre-vote-reply' ? 'pre-candidate' : 'candidate'
+  if (kind === 'pre-vote-reply') learnCommit(core, message.commit, message.hintTerm)
   if (core.role !== isMine || core.votes.has(from)) return
   core.votes.set(from, isGranted)
   countVotes(core)
+}
+
+/** R2: where both logs hold the same entry, what is committed there is committed here. */
+function learnCommit(core: Core, commit: number, term: number): void {
+  if (core.role !== 'leader' && commit > 0 && termAt(core.log, commit) === term)
+    commitTo(core, commit)
 }

@@ -11,7 +11,7 @@ export function propose(core: Core, commands: readonly Uint8Array[]): Outcome {
     send(core, core.leader, { kind: 'propose', commands })
     return 'forwarded'
   }
-  if (core.transferee !== NOBODY) return 'transferring'
+  if (core.transferee !== NOBODY || core.leavingIndex > 0) return 'transferring'
   let bytes = core.uncommittedBytes
   for (const command of commands) bytes += command.length
   if (core.uncommittedBytes > 0 && bytes > core.config.uncommittedBytesMax) return 'overloaded'

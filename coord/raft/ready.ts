@@ -3,7 +3,7 @@
  * leaves with it, and nothing counts as durable before the driver says so.
  */
 import { assert } from '../../lib/assert.ts'
-import { maybeLeaveJoint } from './change.ts'
+import { maybeLeaveJoint, maybeStepDown } from './change.ts'
 import type { Core } from './core.ts'
 import { countOwnVote } from './election.ts'
 import { closePortions, entriesBetween, openPortion, takeUnhanded } from './log.ts'
@@ -16,6 +16,7 @@ import type { Entry, HardState, Ready } from './types.ts'
 export function takeReady(core: Core): Ready | undefined {
   maybeStartRound(core)
   if (core.role === 'leader') sendAppends(core)
+  maybeStepDown(core)
   const hardState = takeHardState(core)
   const { snapshot } = core
   const entries = takeUnhanded(core.log)

@@ -2,7 +2,7 @@
 import { becomeFollower } from './become.ts'
 import { send } from './core.ts'
 import type { Core } from './core.ts'
-import { answerVote, campaign, receiveVote } from './election.ts'
+import { answerPreVote, answerVote, campaign, receiveVote } from './election.ts'
 import {
   receiveAppend,
   receiveHeartbeat,
@@ -35,7 +35,7 @@ export function step(core: Core, message: Message): void {
 function answerOldTerm(core: Core, { kind, from }: Message): void {
   if (kind === 'heartbeat' || kind === 'append')
     send(core, from, { kind: 'heartbeat-reply', context: 0 })
-  else if (kind === 'pre-vote') send(core, from, { kind: 'pre-vote-reply', isGranted: false })
+  else if (kind === 'pre-vote') answerPreVote(core, from, false, core.term)
 }
 
 /** Whether a message of a later term is to be looked at; most of them begin that term here. */

@@ -65,7 +65,14 @@ export type Message = Addressed &
         /** A leadership transfer: voters answer even while they hear from a leader. */
         readonly isTransfer: boolean
       }
-    | { readonly kind: 'pre-vote-reply' | 'vote-reply'; readonly isGranted: boolean }
+    | {
+        readonly kind: 'pre-vote-reply'
+        readonly isGranted: boolean
+        /** What the voter knows to be committed, and the term of the entry there. */
+        readonly commit: number
+        readonly hintTerm: number
+      }
+    | { readonly kind: 'vote-reply'; readonly isGranted: boolean }
     | {
         readonly kind: 'append'
         readonly prevIndex: number

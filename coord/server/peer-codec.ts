@@ -186,7 +186,10 @@ export function messageFromWire(message: wire.Message): Message | undefined {
       const { lastIndex, lastTerm, isTransfer } = message
       return { kind, from, to, term, lastIndex, lastTerm, isTransfer }
     }
-    case 'pre-vote-reply':
+    case 'pre-vote-reply': {
+      const { isGranted, hintTerm } = message
+      return { kind, from, to, term, isGranted, commit, hintTerm }
+    }
     case 'vote-reply':
       return { kind, from, to, term, isGranted: message.isGranted }
     case 'append':

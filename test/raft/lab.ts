@@ -51,7 +51,11 @@ export type LabOptions = {
 /** Everything that a test may want to hear of. */
 export type LabObserver = {
   readonly onReady?: (member: LabMember, ready: Ready) => void
+  /** Before the entry changes anything. */
   readonly onApply?: (member: LabMember, entry: Entry) => void
+  readonly onSend?: (member: LabMember, message: Message) => void
+  /** The member has taken something in: a message, an applied entry, word of its disk. */
+  readonly onStep?: (member: LabMember) => void
 }
 
 export type Lab = {
@@ -93,7 +97,7 @@ export function createLab(options: LabOptions, observer: LabObserver = {}): Lab 
     ...DEFAULTS,
     ...(options.random ? { random: options.random } : {}),
     self: id,
-    firstContext: Number(id) * 1000 + life * 100 + 1,
+    firstContext: Number(id) * 1_000_000 + life * 10_000 + 1,
     ...options.config,
   })
   for (const id of [...voters, ...learners, ...strangers]) {
@@ -120,6 +124,7 @@ export function createLab(options: LabOptions, observer: LabObserver = {}): Lab 
     for (const message of messages) {
       const sent = message.kind === 'snapshot' ? { ...message, mark: from.image.mark } : message
       if (message.kind === 'snapshot') images.set(sent, from.image)
+      observer.onSend?.(from, sent)
       net.push(sent)
     }
   }
@@ -151,6 +156,7 @@ export function createLab(options: LabOptions, observer: LabObserver = {}): Lab 
       write(at.disk, portion.ready, portion.image)
       post(at, portion.ready.messagesAfterSync)
       at.raft.persisted(portion.ready.number)
+      observer.onStep?.(at)
       return portion.ready
     },
     deliver(message) {
@@ -159,6 +165,7 @@ export function createLab(options: LabOptions, observer: LabObserver = {}): Lab 
       if (!to?.isUp) return lab.lose(message)
       if (image) to.arrived.set(image.mark.index, image)
       to.raft.step(message)
+      observer.onStep?.(to)
       if (image) members.get(message.from)?.raft.reportSnapshot(message.to, true)
     },
     lose(message) {
@@ -216,9 +223,11 @@ function emptyDisk(voters: readonly MemberId[], learners: readonly MemberId[]): 
     learnersNext: [],
     autoLeave: false,
   }
-  const mark = { index: 0, term: 0, membership }
+  // Founders begin at 1, so that whoever joins later at 0 is given a snapshot.
+  const place = voters.length > 0 ? 1 : 0
+  const mark = { index: place, term: place, membership }
   return {
-    hardState: { term: 0, vote: 0n, commit: 0 },
+    hardState: { term: place, vote: 0n, commit: place },
     mark,
     entries: [],
     image: { mark, commands: [] },
@@ -243,6 +252,7 @@ function write(disk: Disk, ready: Ready, image: Image | undefined): void {
 }
 
 function apply(at: LabMember, entry: Entry, observer: LabObserver): void {
+  observer.onApply?.(at, entry)
   const { mark, commands } = at.image
   if (entry.index !== mark.index + 1) throw new Error(`entry ${entry.index} after ${mark.index}`)
   const membership =
@@ -253,7 +263,7 @@ function apply(at: LabMember, entry: Entry, observer: LabObserver): void {
     commands: isCommand ? [...commands, textOf(entry.data)] : commands,
   }
   at.raft.applied(entry.index)
-  observer.onApply?.(at, entry)
+  observer.onStep?.(at)
 }
 
 export function bytesOf(text: string): Uint8Array {
