@@ -236,7 +236,9 @@ function report(parts: LaneParts, end: End, told: string): string {
     : isRefused
       ? 'a member refuses this one'
       : 'cannot reach a member'
-  parts.logger.log(isRefused ? 'error' : 'warn', message, {
+  // Both lanes lead to the same member, mostly with the same luck: one of them tells.
+  const level = parts.kind === 'append' ? 'debug' : isRefused ? 'error' : 'warn'
+  parts.logger.log(level, message, {
     member: parts.member.toString(16),
     lane: parts.kind,
     address: parts.dial.address(),

@@ -96,8 +96,10 @@ function openTransport(
         link.isSendingSnapshot = false
       }
     },
-    connected: () =>
-      new Set([...links].flatMap(([member, { control }]) => (control.isOpen() ? [member] : []))),
+    connected: () => {
+      const isOpen = ({ control, append }: Link): boolean => control.isOpen() && append.isOpen()
+      return new Set([...links].flatMap(([member, link]) => (isOpen(link) ? [member] : [])))
+    },
     close: async () => {
       closing.abort()
       for (const [member, link] of links) close(member, link)
