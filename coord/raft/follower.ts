@@ -64,7 +64,8 @@ export function receiveTimeoutNow(core: Core): void {
   if (core.role === 'follower') campaign(core, true)
 }
 
-/** The leader has answered the reads of this member. */
+/** The leader has answered the reads of this member; a late word to an earlier life of it answers nothing. */
 export function receiveReadIndex(core: Core, { context, index }: Of<'read-index-reply'>): void {
-  if (core.role === 'follower') endRounds(core, context, index)
+  const isKnown = core.readRounds.some((round) => round.context === context)
+  if (core.role === 'follower' && isKnown) endRounds(core, context, index)
 }

@@ -32,7 +32,7 @@ type Records = Map<string, ImageRecord>
 function applyBatch(records: Records, batch: ImageBatch): void {
   for (const { key, value } of batch.changes) {
     const name = latin1(key)
-    if (value) records.set(name, { key: key.slice(), value: value.slice() })
+    if (value) records.set(name, { key, value })
     else records.delete(name)
   }
 }
@@ -62,7 +62,11 @@ export function createImageDisk(dice: Dice): ImageDisk {
   }
 
   return {
-    write: (batch) => void loose.push(batch),
+    write({ mark, changes }) {
+      // What is written is a copy: its memory may serve other ends afterwards.
+      const copies = changes.map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }))
+      loose.push({ mark, changes: copies })
+    },
     sync() {
       if (loose.length > 0 && safeMark && dice.chance(0.3)) {
         behind.push({ mark: safeMark, records: inOrder(safe) })

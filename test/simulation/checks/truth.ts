@@ -79,7 +79,7 @@ function txnTag(request: TxnRequest): string | undefined {
 const tagIn = (value: Uint8Array): string | undefined => TAG.exec(text(value))?.[0]
 
 /** Errors that depend on the state of the store, not on the request alone. */
-export const STATE_ERRORS: readonly KvErrorCode[] = [
+const STATE_ERRORS: readonly KvErrorCode[] = [
   'lease-not-found',
   'lease-exists',
   'key-not-found',
