@@ -22,14 +22,19 @@ import { checkForeignWords, checkHeadings, checkMarkers } from './support/tidy-t
 /** Product files outside lib/system and cli that touch something ambient, and why they may. */
 const EDGES: readonly Edge[] = []
 
-/** Files that no other imports, by intent: scripts that a benchmark starts. */
+/** Files that no other source imports, by intent: scripts, and what generated code stands on. */
 const KEPT: readonly string[] = [
+  'proto/wire.ts',
+  'test/simulation/planted.ts',
   'bench/baseline-copy.ts',
   'bench/baseline-keyset.ts',
   'bench/baseline-ndjson.ts',
 ]
 
 const SLEEPERS: readonly Sleeper[] = [
+  { path: 'test/cluster/operations.test.ts', why: 'asks real members until they have caught up' },
+  { path: 'test/cluster/rounds.ts', why: 'holds a fault for as long as chance says' },
+  { path: 'test/support/coord-cluster.ts', why: 'asks real processes until they are ready' },
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },

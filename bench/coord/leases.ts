@@ -1,6 +1,7 @@
 /** Renewals a second on one stream, and many leases that must not expire early. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { createAdminClient } from '../../coord/client/admin.ts'
+import { createPool } from '../../coord/client/pool.ts'
+import { leaseService, type LeaseKeepAliveResponse } from '../../proto/gen/rpc.ts'
 import { silentLogger } from '../../lib/system/log.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import type { BenchCluster } from './contenders.ts'
@@ -12,19 +13,21 @@ const GRANTS_AT_ONCE = 64
 
 export async function measureRenewals(cluster: BenchCluster, seconds: number): Promise<number> {
   await using client = clientOf(cluster)
-  await using stream = await openKeepAlive(cluster)
   const ids: bigint[] = []
   for (let n = 0; n < LEASES; n++) ids.push((await client.leaseGrant(120)).id)
+  const done = Promise.withResolvers<void>()
   const started = performance.now()
   let [sent, answered] = [0, 0]
   const send = (): void => stream.send(ids[sent++ % ids.length]!)
-  for (let n = 0; n < WINDOW; n++) send()
-  for await (const { ttl } of stream.answers) {
-    if (ttl <= 0) throw new Error('a lease was lost under renewal')
+  const onAnswer = ({ ttl }: LeaseKeepAliveResponse): void => {
+    if (ttl <= 0) done.reject(new Error('a lease was lost under renewal'))
     answered++
-    if (performance.now() - started > seconds * 1000) break
-    send()
+    if (performance.now() - started > seconds * 1000) done.resolve()
+    else send()
   }
+  using stream = await openKeepAlive(cluster, onAnswer, done.reject)
+  for (let n = 0; n < WINDOW; n++) send()
+  await done.promise
   return Math.round(answered / ((performance.now() - started) / 1000))
 }
 
@@ -47,18 +50,17 @@ export async function holdLeases(
     while (ids.length < leases) ids.push((await client.leaseGrant(20)).id)
   }
   await Promise.all(Array.from({ length: GRANTS_AT_ONCE }, grant))
-  await using stream = await openKeepAlive(cluster)
   const lost = new Set<bigint>()
   let renewals = 0
-  const reading = (async () => {
-    for await (const { id, ttl } of stream.answers) {
-      renewals++
-      if (ttl <= 0) lost.add(id)
-    }
-  })()
+  let failure: Error | undefined
+  const onAnswer = ({ id, ttl }: LeaseKeepAliveResponse): void => {
+    renewals++
+    if (ttl <= 0) lost.add(id)
+  }
+  using stream = await openKeepAlive(cluster, onAnswer, (error) => (failure = error))
   const end = performance.now() + minutes * 60_000
   // A round takes a third of the TTL, evenly spread.
-  for (let at = 0; performance.now() < end; at++) {
+  while (performance.now() < end) {
     const started = performance.now()
     for (let part = 0; part < 60; part++) {
       for (let n = part; n < ids.length; n += 60) stream.send(ids[n]!)
@@ -67,21 +69,32 @@ export async function holdLeases(
   }
   const alive = new Set(await client.leases())
   for (const id of ids) if (!alive.has(id)) lost.add(id)
-  stream.close()
-  await reading.catch(() => undefined)
+  if (failure) throw failure
   return { leases: ids.length, minutes, lost: lost.size, renewals }
 }
 
-async function openKeepAlive(cluster: BenchCluster) {
-  const admin = createAdminClient(
+type KeepAlive = Disposable & { send(id: bigint): void }
+
+/** One stream for the renewals of all leases, as many under way as there are. */
+async function openKeepAlive(
+  cluster: BenchCluster,
+  onAnswer: (answer: LeaseKeepAliveResponse) => void,
+  onEnd: (error: Error) => void,
+): Promise<KeepAlive> {
+  const pool = createPool(
     { endpoints: cluster.members.map(({ endpoint }) => endpoint), attemptMs: 5_000, readMs: 5_000 },
     { clock: systemClock, random: systemRandom, logger: silentLogger },
   )
-  const stream = await admin.keepAlive()
-  return Object.assign(stream, {
-    async [Symbol.asyncDispose]() {
-      stream.close()
-      await admin[Symbol.asyncDispose]()
+  const stream = await pool.stream(
+    leaseService.leaseKeepAlive,
+    { onAnswer, onEnd },
+    { limitMs: 5_000 },
+  )
+  return {
+    send: (id) => stream.send({ id }),
+    [Symbol.dispose]: () => {
+      stream.cancel()
+      pool.close()
     },
-  })
+  }
 }

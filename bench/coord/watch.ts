@@ -13,7 +13,7 @@ export type WatchResult = { readonly p50Ms: number; readonly p99Ms: number }
 export async function measureWatch(cluster: BenchCluster): Promise<WatchResult> {
   await using client = clientOf(cluster)
   const end = new AbortController()
-  const seen = new Array<number>(WATCHERS).fill(0)
+  const seen = Array.from({ length: WATCHERS }, () => 0)
   let onAll: (() => void) | undefined
   let wanted = 0
   const watchers = Array.from({ length: WATCHERS }, () => client.watch(KEY, { signal: end.signal }))

@@ -1,7 +1,6 @@
 /** Puts one member together: disks, node, network, edge, one port; and takes it apart in order. */
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Server } from '@grpc/grpc-js'
 import { createAdminClient } from '../../coord/client/admin.ts'
 import { openImage } from '../../coord/image/level-image.ts'
 import type { CoordNode } from '../../coord/node/node.ts'
@@ -66,8 +65,7 @@ export async function startMember(
   })
   metrics.observeNode(node)
   const server = createCoordServer({ ...parts, node, metrics, version: version() })
-  const grpc = new Server(server.options)
-  server.addTo(grpc)
+  const grpc = server.createGrpc()
   network.addTo(grpc)
   try {
     const listener = await openListener({

@@ -68,7 +68,7 @@ export function termAt(log: Log, index: number): number | undefined {
   return log.entries[index - log.markIndex - 1]?.term
 }
 
-export function entryAt(log: Log, index: number): Entry | undefined {
+function entryAt(log: Log, index: number): Entry | undefined {
   return log.entries[index - log.markIndex - 1]
 }
 

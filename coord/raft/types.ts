@@ -101,7 +101,6 @@ export type Message = Addressed &
     | { readonly kind: 'transfer'; readonly target: MemberId }
     | { readonly kind: 'timeout-now' }
   )
-export type MessageKind = Message['kind']
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
 

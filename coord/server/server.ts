@@ -2,7 +2,7 @@
  * The edge of a coordinator: the etcd v3 API over one node. It answers on whatever grpc-js server and
  * HTTP listener it is put on, and owns neither.
  */
-import type { Server } from '@grpc/grpc-js'
+import { Server } from '@grpc/grpc-js'
 import { authRoutes } from './auth.ts'
 import { addRoutes } from './route.ts'
 import type { Route } from './route.ts'
@@ -26,7 +26,9 @@ export type CoordServerParts = Omit<EdgeParts, 'limits'> & {
 export type CoordServer = Disposable & {
   /** Adds every service to a server that was made with `options`. */
   addTo(server: Server): void
-  /** What that server has to be made with for the limits to hold. */
+  /** A server with every service, made with the limits; not bound to anything. */
+  createGrpc(): Server
+  /** What a server has to be made with for the limits to hold. */
   readonly options: Readonly<Record<string, number>>
   /** Answers plain HTTP requests on the same port. */
   readonly http: HttpHandler
@@ -46,11 +48,18 @@ export function createCoordServer(parts: CoordServerParts): CoordServer {
     authRoutes(edge),
     healthRoutes(edge),
   ]
+  const options = serverOptions(limits)
+  const addTo = (server: Server): void => {
+    for (const routes of services) addRoutes(server, routes)
+  }
   return {
-    addTo: (server) => {
-      for (const routes of services) addRoutes(server, routes)
+    addTo,
+    createGrpc: () => {
+      const server = new Server(options)
+      addTo(server)
+      return server
     },
-    options: serverOptions(limits),
+    options,
     http: createHttpHandler({
       node: parts.node,
       registry: parts.metrics.registry,

@@ -10,7 +10,7 @@ import { networkTests } from './coord-client/network.ts'
 import { sessionTests } from './coord-client/sessions.ts'
 import { watchTests } from './coord-client/watches.ts'
 
-export type { CoordMember, CoordPlace, CoordSuite } from './coord-client/kit.ts'
+export type { CoordPlace, CoordSuite } from './coord-client/kit.ts'
 
 /** Declares all tests for one server; `newPlace` starts one or three members of it. */
 export function coordClientSuite(suite: CoordSuite): void {

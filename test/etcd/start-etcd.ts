@@ -120,6 +120,7 @@ function newMember(
       dying.kill('SIGKILL')
       await gone
     },
+    pid: () => child?.pid,
     pause: () => void child?.kill('SIGSTOP'),
     resume: () => void child?.kill('SIGCONT'),
   }

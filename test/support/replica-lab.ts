@@ -258,6 +258,7 @@ export function createLab(
       if (!to?.replica) continue
       // What is sent to a process that stands still waits in its socket.
       if (to.isPaused) wire.push({ from, out })
+      else if (to.replica.isRemoved(from)) lab.node(from).replica?.removedBy(to.id, lab.nowMs)
       else to.replica.receive(from, out.message, lab.nowMs)
       moved ||= !to.isPaused
     }

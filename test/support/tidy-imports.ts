@@ -63,6 +63,7 @@ export const SHARED_PACKAGES: readonly (readonly [
   folders: readonly string[],
   why: string,
 ])[] = [
+  ['@grpc/grpc-js', ['coord/server', 'coord/client'], 'both ends of the wire'],
   ['pg', ['catalog', 'connector/builtin/postgres'], 'a catalog and a source'],
   [
     '@duckdb/node-api',

@@ -13,6 +13,8 @@ export type CoordMember = {
   readonly endpoint: string
   /** Starts it, anew with its old data after `kill`; resolves once it is healthy. */
   start(): Promise<void>
+  /** Of the process while it runs. */
+  pid(): number | undefined
   /** SIGKILL; resolves when it is gone. */
   kill(): Promise<void>
   /** SIGSTOP and SIGCONT. */
