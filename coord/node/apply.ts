@@ -6,8 +6,9 @@ import type { MemberAttributes } from '../../proto/gen/raft.ts'
 import type { Applied, KvCommand } from '../kv/types.ts'
 import type { Entry } from '../raft/types.ts'
 import { readCommand, readMemberEntry } from './command.ts'
-import { electionMs, isLeader } from './core.ts'
+import { electionMs, isLeader, isLearner } from './core.ts'
 import type { ReplicaCore } from './core.ts'
+import { noteOwnRemoval } from './farewell.ts'
 import { noteChanged } from './image-writer.ts'
 import { noteRevoked } from './lease-desk.ts'
 import { noteMemberApplied, releaseMembers } from './member-desk.ts'
@@ -15,8 +16,17 @@ import { isIn } from './member-table.ts'
 import { noteOwnApplied } from './proposals.ts'
 import { releaseReads } from './reads.ts'
 
-export function hasToApply({ toApply, isInstalling }: ReplicaCore): boolean {
-  return toApply.length > 0 && !isInstalling
+export function hasToApply(core: ReplicaCore): boolean {
+  return nextEntry(core) !== undefined && !core.isInstalling
+}
+
+/**
+ * A change of the members waits until it is durable here that it is committed. Whoever is removed may
+ * trust it then: nobody who refuses it can come to need its vote again, not even after a crash.
+ */
+function nextEntry({ toApply, applyOffset, durableCommit }: ReplicaCore): Entry | undefined {
+  const entry = toApply[0]?.[applyOffset]
+  return entry?.kind === 'membership' && entry.index > durableCommit ? undefined : entry
 }
 
 /** Applies one slice. */
@@ -38,10 +48,10 @@ export function applySlice(core: ReplicaCore): void {
 }
 
 function takeEntry(core: ReplicaCore): Entry | undefined {
-  const portion = core.toApply[0]
-  if (!portion) return undefined
-  const entry = portion[core.applyOffset++]
-  if (core.applyOffset >= portion.length) {
+  const entry = nextEntry(core)
+  if (!entry) return undefined
+  core.applyOffset++
+  if (core.applyOffset >= (core.toApply[0]?.length ?? 0)) {
     core.toApply.shift()
     core.applyOffset = 0
   }
@@ -108,6 +118,7 @@ function applyMembership(core: ReplicaCore, entry: Entry): void {
   const { origin, seq, content } = readMemberEntry(entry.data)
   core.origins.admit(origin, seq, entry.index)
   const wasMember = core.members.get(core.self) !== undefined
+  const wasVoter = !isLearner(core)
   core.membership = core.raft.applyMembership(content)
   core.members.applyEntry(content, core.membership)
   tellMembers(core)
@@ -116,8 +127,7 @@ function applyMembership(core: ReplicaCore, entry: Entry): void {
     noteMemberApplied(core, seq)
   }
   if (!wasMember || isIn(core.membership, core.self)) return
-  core.isStopped = true
-  core.effects.push({ kind: 'stop', reason: { kind: 'removed' } })
+  noteOwnRemoval(core, wasVoter)
 }
 
 /**

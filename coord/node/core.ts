@@ -12,6 +12,7 @@ import type { NodeErrorCode } from './node.ts'
 import type { Origins } from './origins.ts'
 import type {
   DutyState,
+  FarewellState,
   FormationState,
   ImageState,
   LeaseState,
@@ -53,6 +54,9 @@ export type ReplicaCore = {
   /** A commit index that is durable with the next portion, or never. */
   heldHardState:
     { readonly term: number; readonly vote: MemberId; readonly commit: number } | undefined
+  /** A commit index that is durable here, and those on their way to the disk. */
+  durableCommit: number
+  readonly commitsToDisk: { readonly number: number; readonly commit: number }[]
 
   readonly proposals: ProposalState
   readonly reads: ReadState
@@ -61,6 +65,7 @@ export type ReplicaCore = {
   readonly image: ImageState
   readonly formation: FormationState
   readonly duties: DutyState
+  readonly farewell: FarewellState
 }
 
 export function electionMs({ raft, tickMs }: ReplicaConfig): number {

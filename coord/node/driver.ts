@@ -257,8 +257,11 @@ export function createDriver(parts: DriverParts): Driver {
       },
       receiveSnapshot,
       isRemoved: (member) => replica.isRemoved(member),
-      removedBy: (member) =>
-        fail(stopError({ kind: 'stop', reason: { kind: 'removed' } }, String(member))),
+      removedBy(member) {
+        if (!isLive()) return
+        replica.removedBy(member, now())
+        wake()
+      },
     },
     failed: ending.promise,
     isRunning: () => state === 'running',
@@ -301,16 +304,11 @@ export function createDriver(parts: DriverParts): Driver {
   }
 }
 
-function stopError(
-  { reason }: Extract<Effect, { readonly kind: 'stop' }>,
-  toldBy?: string,
-): HakiriError {
+function stopError({ reason }: Extract<Effect, { readonly kind: 'stop' }>): HakiriError {
   if (reason.kind === 'removed')
-    return new HakiriError(
-      'MEMBER_REMOVED',
-      `this member was removed from the cluster${toldBy ? ` (says member ${toldBy})` : ''}`,
-      { suggestion: 'To join again, start with an empty data folder and --join.' },
-    )
+    return new HakiriError('MEMBER_REMOVED', 'this member was removed from the cluster', {
+      suggestion: 'To join again, start with an empty data folder and --join.',
+    })
   return new HakiriError(
     'MEMBER_LOST_DISK',
     `the data folder is empty, but member ${reason.toldBy.toString(16)} has met this member with another disk`,

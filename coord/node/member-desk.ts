@@ -38,7 +38,7 @@ export function submitMember(core: ReplicaCore, request: number, question: Membe
     return enqueue(core, { question, asker: { kind: 'client', request }, deadlineMs })
   if (status.leader === NOBODY) return fail(core, request, 'no-leader')
   const id = ++memberDesk.lastId
-  memberDesk.passed.set(id, { request, deadlineMs })
+  memberDesk.passed.set(id, { request, deadlineMs, question })
   sendTo(core, status.leader, { kind: 'member-question', id, question })
 }
 
@@ -161,6 +161,16 @@ export function receiveMemberAnswer(core: ReplicaCore, id: number, given: Member
     memberDesk.arriving.push({ ...passed, member: given.member, index: given.index })
     releaseMembers(core)
   } else fail(core, passed.request, given.outcome, given.outcome === 'leader-changed')
+}
+
+/** This member is out: whoever asked for that here has what they want, whether the leader says so or not. */
+export function acceptOwnRemoval(core: ReplicaCore): void {
+  const { passed } = core.memberDesk
+  for (const [id, { request, question }] of passed) {
+    if (question.kind !== 'remove' || question.member !== core.self) continue
+    passed.delete(id)
+    answer(core, request, { kind: 'member', member: core.self })
+  }
 }
 
 /** Answers what has become visible here. */

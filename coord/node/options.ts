@@ -1,7 +1,6 @@
 /** What a node needs from whoever puts the parts together. */
 import type { Clock, Logger, Random, Scheduler } from '../../lib/ports.ts'
 import type { Image } from '../image/image.ts'
-import type { KvLimits } from '../kv/types.ts'
 import type { HardState, MemberId, SnapshotMark } from '../raft/types.ts'
 import type { Wal, WalIdentity, WalObserver, WalRecovery } from '../wal/wal.ts'
 import type { CoordNode, Member } from './node.ts'

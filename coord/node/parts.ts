@@ -96,11 +96,19 @@ export type MemberDesk = {
   queue: MemberCall[]
   running: RunningChange | undefined
   /** PassedQuestion on to the leader, by number. */
-  passed: Map<number, PassedQuestion>
+  passed: Map<number, PassedQuestion & { readonly question: MemberQuestion }>
   /** Answered by the leader, not yet applied here. */
   arriving: ArrivingChange[]
   /** Clients that want leadership moved, until it has. */
   moving: (PassedQuestion & { readonly target: MemberId })[]
+}
+
+export type FarewellState = {
+  /** The removal of this member is applied here. */
+  isRemoved: boolean
+  /** Who does not listen to this member any more, and since when the first of them. */
+  readonly toldBy: Set<MemberId>
+  toldFromMs: number | undefined
 }
 
 export type FormationState = {

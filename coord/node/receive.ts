@@ -6,9 +6,17 @@ import { receiveLeaseAnswer, receiveLeaseQuestion } from './lease-desk.ts'
 import { receiveMemberAnswer, receiveMemberQuestion } from './member-desk.ts'
 import type { PeerMessage } from './transport.ts'
 
+/**
+ * Whether a member is not listened to: it was removed, and that is durable here. A removed leader is heard
+ * until it steps down, which it does once the others know.
+ */
+export function isRefused({ members, status }: ReplicaCore, member: MemberId): boolean {
+  return members.isRemoved(member) && member !== status.leader
+}
+
 /** Members that were removed are not listened to, and before the cluster stands nobody votes. */
 export function receive(core: ReplicaCore, from: MemberId, message: PeerMessage): void {
-  if (core.isStopped || core.members.isRemoved(from)) return
+  if (core.isStopped || isRefused(core, from)) return
   if (message.kind === 'form-question') return receiveFormQuestion(core, from, message.life)
   if (message.kind === 'form-answer') return receiveFormAnswer(core, from, message)
   if (!core.formation.kept.isFormed) return

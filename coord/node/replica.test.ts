@@ -447,6 +447,55 @@ test('a removed member stops, and changes that would lose the majority are refus
   t.like(ask(lab, leaderOf(lab), remove), { code: 'member-not-found' })
 })
 
+test('of two members one can be removed, wherever the one that stays crashes', (t) => {
+  for (const isLeaderLeaving of [false, true])
+    for (let boundary = 0; boundary < 40; boundary++) {
+      const lab = runningLab(2, {}, boundary + 1)
+      lab.pass(3000)
+      const [gone, stays] = isLeaderLeaving
+        ? [leaderOf(lab), followerOf(lab)]
+        : [followerOf(lab), leaderOf(lab)]
+      let left = boundary
+      lab.beforeEffect = (node) => node !== stays || left-- > 0
+      const question = { kind: 'remove', member: gone.id } as const
+      const id = lab.submit(boundary % 2 ? gone : stays, { kind: 'member', question })
+      lab.settle()
+      lab.beforeEffect = () => true
+      if (stays.replica) lab.crash(stays)
+      lab.pass(boundary * 100)
+      lab.start(stays)
+      const title = `${isLeaderLeaving} ${boundary}`
+      t.true(
+        lab.passUntil(() => lab.leader() !== undefined),
+        title,
+      )
+      const isTaken = [gone, stays].some(({ results }) => results.get(id)?.kind === 'member')
+      lab.pass(8000)
+      const isOut = stays.replica?.isRemoved(gone.id)
+      t.true(isOut || !isTaken, title)
+      t.is(gone.stopped !== undefined, isOut, title)
+      t.is(ask(lab, stays, put('a', '1'))?.kind, 'applied', title)
+    }
+})
+
+test('who removes a leader has the answer, and the next leads soon', (t) => {
+  for (const count of [2, 3])
+    for (const asked of [leaderOf, followerOf]) {
+      const lab = runningLab(count)
+      lab.pass(3000)
+      const gone = leaderOf(lab)
+      const question = { kind: 'remove', member: gone.id } as const
+      const request: Request = { kind: 'member', question }
+      t.deepEqual(ask(lab, asked(lab), request), { kind: 'member', member: gone.id })
+      t.true(
+        lab.passUntil(() => lab.leader() !== gone && lab.leader() !== undefined, 1000),
+        `${count}`,
+      )
+      t.true(lab.passUntil(() => gone.stopped !== undefined, 1000))
+      t.like(gone.stopped, { reason: { kind: 'removed' } })
+    }
+})
+
 test('nobody votes before all members of a new cluster have met', (t) => {
   const lab = createLab(3)
   lab.start(lab.nodes[0] as LabNode)

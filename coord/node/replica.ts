@@ -13,6 +13,7 @@ import { applySlice, hasToApply, tellMembers } from './apply.ts'
 import { fail, isLearner } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { createDuties, tickDuties } from './duties.ts'
+import { createFarewell, noteRefused, tickFarewell } from './farewell.ts'
 import { createFormation, missingFor, noteFormed, tickFormation } from './formation.ts'
 import { createImage, maybeWriteImage, noteImageWritten } from './image-writer.ts'
 import { cancelLease, createLeases, stopLeases, submitLease, tickLeases } from './lease-desk.ts'
@@ -41,8 +42,8 @@ import {
   stopReads,
   submitRead,
 } from './reads.ts'
-import { receive } from './receive.ts'
-import { settle } from './settle.ts'
+import { isRefused, receive } from './receive.ts'
+import { noteDurable, settle } from './settle.ts'
 import { installState, stepSnapshot } from './snapshot.ts'
 import type { Effect, Replica, ReplicaConfig, ReplicaStart, Request } from './types.ts'
 import { bestFollower, leaderlessMs } from './leadership.ts'
@@ -72,6 +73,7 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     persisted(number, nowMs) {
       at(nowMs)
       core.raft.persisted(number)
+      noteDurable(core, number)
     },
     imageWritten(mark, nowMs) {
       at(nowMs)
@@ -88,6 +90,10 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     snapshotSent(to, isDelivered, nowMs) {
       at(nowMs)
       core.raft.reportSnapshot(to, isDelivered)
+    },
+    removedBy(member, nowMs) {
+      at(nowMs)
+      noteRefused(core, member)
     },
     unreachable: (member) => core.raft.reportUnreachable(member),
     formed(nowMs) {
@@ -133,7 +139,7 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     },
     missing: () => missingFor(core),
     members: () => core.members.list(core.membership),
-    isRemoved: (member) => core.members.isRemoved(member),
+    isRemoved: (member) => isRefused(core, member),
     isFormed: () => core.formation.kept.isFormed,
     leaderlessMs: (nowMs) => leaderlessMs(core, nowMs),
     leases: () =>
@@ -179,6 +185,8 @@ function createReplicaCore(config: ReplicaConfig, start: ReplicaStart): ReplicaC
     leaderlessFromMs: undefined,
     leaderChanges: 0,
     heldHardState: undefined,
+    durableCommit: Math.max(start.hardState.commit, state.mark.index),
+    commitsToDisk: [],
     proposals: createProposals(),
     reads: createReads(),
     leases: createLeases(),
@@ -186,6 +194,7 @@ function createReplicaCore(config: ReplicaConfig, start: ReplicaStart): ReplicaC
     image: createImage(state.mark.index),
     formation: createFormation(start.formation),
     duties: createDuties(),
+    farewell: { ...createFarewell(), isRemoved: state.removed.has(config.raft.self) },
   }
 }
 
@@ -208,7 +217,9 @@ function tick(core: ReplicaCore): void {
   else {
     core.raft.tick()
     tickDuties(core)
+    tickFarewell(core)
   }
+  if (core.isStopped) return
   tickProposals(core)
   expireReads(core)
   tickLeases(core)
@@ -217,7 +228,7 @@ function tick(core: ReplicaCore): void {
 }
 
 function submit(core: ReplicaCore, request: number, what: Request): void {
-  if (core.isStopped) return fail(core, request, 'stopped')
+  if (core.isStopped || core.farewell.isRemoved) return fail(core, request, 'stopped')
   switch (what.kind) {
     case 'propose':
       return submitProposal(core, request, what.command)

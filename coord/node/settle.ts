@@ -55,14 +55,19 @@ function sendEffect(message: Message): Effect {
 
 /**
  * A portion that nothing rests on is not written by itself: what it says of the commit index goes with
- * the next one. But messages that wait for earlier portions wait with a batch of their own.
+ * the next one, unless a change of the members waits for that. But messages that wait for earlier portions wait with a batch of their own.
  */
 function persist(core: ReplicaCore, ready: Ready): void {
-  const { number, snapshot, entries, mustSync, messagesAfterSync } = ready
+  const { number, snapshot, entries, messagesAfterSync, committed } = ready
   core.heldHardState = ready.hardState ?? core.heldHardState
+  const hasChange = committed.some(({ kind }) => kind === 'membership')
+  const mustSync = ready.mustSync || (hasChange && core.heldHardState !== undefined)
   if (!mustSync && messagesAfterSync.length === 0) return
   const hardState = mustSync ? core.heldHardState : undefined
-  if (hardState) core.heldHardState = undefined
+  if (hardState) {
+    core.heldHardState = undefined
+    core.commitsToDisk.push({ number, commit: hardState.commit })
+  }
   const batch: WalBatch = {
     ...(snapshot && { mark: snapshot }),
     ...(hardState && { hardState }),
@@ -73,4 +78,13 @@ function persist(core: ReplicaCore, ready: Ready): void {
     message: { kind: 'raft', message },
   }))
   core.effects.push({ kind: 'persist', number, batch, thenSend })
+}
+
+/** Everything up to portion `number` is on the disk, what it says of the commit index included. */
+export function noteDurable(core: ReplicaCore, number: number): void {
+  const { commitsToDisk } = core
+  for (let head = commitsToDisk[0]; head && head.number <= number; head = commitsToDisk[0]) {
+    core.durableCommit = Math.max(core.durableCommit, head.commit)
+    commitsToDisk.shift()
+  }
 }

@@ -38,6 +38,7 @@ export function installState(core: ReplicaCore, state: LoadedState): void {
   core.membership = state.mark.membership
   core.applied = state.mark.index
   core.appliedTerm = state.mark.term
+  core.durableCommit = Math.max(core.durableCommit, state.mark.index)
   core.image.marked = state.mark.index
   core.image.sinceMs = undefined
   noteOwnSwallowed(core, state.origins.get(core.config.origin)?.seq ?? 0)

@@ -182,6 +182,8 @@ export type Replica = {
   snapshotArrived(message: Message & { readonly kind: 'snapshot' }, nowMs: number): boolean
   snapshotInstalled(state: LoadedState, nowMs: number): void
   snapshotSent(to: MemberId, isDelivered: boolean, nowMs: number): void
+  /** A member refuses this one: it was removed. */
+  removedBy(member: MemberId, nowMs: number): void
   unreachable(member: MemberId): void
   formed(nowMs: number): void
   /** Whether `work` has entries to apply; it takes them in slices so that nothing else has to wait. */
