@@ -54,7 +54,7 @@ export function createStorage(
   const image = createImageDisk(dice.fork('image'))
   let jobs: Job[] = []
   let underway: Job[] = []
-  let [life, stalledUntil, syncMs] = [0, 0, 1]
+  let [life, stalledUntil, syncMs, installs] = [0, 0, 1, 0]
   let [isBusy, isFull, isFailing] = [false, false, false]
 
   function later(ms: number, act: () => void): void {
@@ -74,8 +74,10 @@ export function createStorage(
 
   function finish(): void {
     for (const job of underway) {
-      if (job.kind === 'install') image.install(job.state)
-      else if (job.item.kind === 'batch') hooks.synced(job.item.batch)
+      if (job.kind === 'install') {
+        installs++
+        image.install(job.state)
+      } else if (job.item.kind === 'batch') hooks.synced(job.item.batch)
     }
   }
 
@@ -117,8 +119,10 @@ export function createStorage(
     persist: (batch, done) => enqueue({ kind: 'log', item: { kind: 'batch', batch }, done }),
     install: (state, done) => enqueue({ kind: 'install', state, done }),
     writeImage(batch, done) {
+      const era = installs
       later(dice.exponential(syncMs), () => {
-        image.write(batch)
+        // An installation that came after it has replaced what it wrote.
+        if (era === installs) image.write(batch)
         done()
       })
     },
