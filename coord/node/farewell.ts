@@ -8,13 +8,13 @@ import type { MemberId } from '../raft/types.ts'
 import { electionMs, isLeader, sendTo } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { stopLeases } from './lease-desk.ts'
-import { acceptOwnRemoval, stopMembers } from './member-desk.ts'
+import { acceptOwnRemoval } from './member-desk.ts'
 import type { FarewellState } from './parts.ts'
 import { stopProposals } from './proposals.ts'
 import { stopReads } from './reads.ts'
 
 export function createFarewell(): FarewellState {
-  return { isRemoved: false, toldBy: new Set(), toldFromMs: undefined }
+  return { isRemoved: false, toldBy: new Set(), toldFromMs: undefined, requests: [] }
 }
 
 const PATIENCE_ELECTIONS = 20
@@ -25,8 +25,6 @@ export function noteOwnRemoval(core: ReplicaCore, wasVoter: boolean): void {
   stopProposals(core)
   stopReads(core)
   stopLeases(core)
-  acceptOwnRemoval(core)
-  stopMembers(core)
   if (!wasVoter) leave(core)
 }
 
@@ -54,7 +52,9 @@ export function tickFarewell(core: ReplicaCore): void {
     if (member !== self) sendTo(core, member, { kind: 'lease-answer', id: 0, answer: nothing })
 }
 
+/** Only now are those told who asked for it here: they may throw the disk away. */
 function leave(core: ReplicaCore): void {
+  acceptOwnRemoval(core)
   core.isStopped = true
   core.effects.push({ kind: 'stop', reason: { kind: 'removed' } })
 }

@@ -128,7 +128,16 @@ export function noteMemberApplied(core: ReplicaCore, seq: number): void {
   if (!running || seq < running.seq) return
   core.memberDesk.running = undefined
   if (seq > running.seq) return reject(core, running.call, 'leader-changed', true)
-  accept(core, running)
+  if (running.call.question.kind === 'remove' && running.member === core.self)
+    acceptLater(core, running.call)
+  else accept(core, running)
+}
+
+/** Who asks a member for its own removal hears of that when the member goes; see farewell.ts. */
+function acceptLater(core: ReplicaCore, { asker, deadlineMs }: MemberCall): void {
+  if (asker.kind === 'client') core.farewell.requests.push({ request: asker.request, deadlineMs })
+  else if (asker.kind === 'member')
+    reply(core, asker, { outcome: 'ok', member: core.self, index: core.applied })
 }
 
 function accept(core: ReplicaCore, { call, member }: RunningChange): void {
@@ -165,11 +174,15 @@ export function receiveMemberAnswer(core: ReplicaCore, id: number, given: Member
 
 /** This member is out: whoever asked for that here has what they want, whether the leader says so or not. */
 export function acceptOwnRemoval(core: ReplicaCore): void {
-  const { passed } = core.memberDesk
+  const { farewell, memberDesk, self } = core
+  const { passed } = memberDesk
+  for (const { request } of farewell.requests)
+    answer(core, request, { kind: 'member', member: self })
+  farewell.requests = []
   for (const [id, { request, question }] of passed) {
-    if (question.kind !== 'remove' || question.member !== core.self) continue
+    if (question.kind !== 'remove' || question.member !== self) continue
     passed.delete(id)
-    answer(core, request, { kind: 'member', member: core.self })
+    answer(core, request, { kind: 'member', member: self })
   }
 }
 
@@ -214,8 +227,10 @@ export function noteMoved(core: ReplicaCore): void {
 }
 
 export function expireMembers(core: ReplicaCore): void {
-  const { memberDesk, nowMs } = core
+  const { memberDesk, farewell, nowMs } = core
   const isLate = ({ deadlineMs }: { readonly deadlineMs: number }): boolean => deadlineMs <= nowMs
+  for (const { request } of farewell.requests.filter(isLate)) fail(core, request, 'timed-out', true)
+  farewell.requests = farewell.requests.filter((one) => !isLate(one))
   for (const call of memberDesk.queue.filter(isLate)) reject(core, call, lateCode(core))
   memberDesk.queue = memberDesk.queue.filter((call) => !isLate(call))
   for (const [id, passed] of memberDesk.passed) {
@@ -236,10 +251,14 @@ export function stopMembers(core: ReplicaCore): void {
     ...[memberDesk.running?.call, ...memberDesk.queue].map((call) =>
       call?.asker.kind === 'client' ? call.asker.request : NO_REQUEST,
     ),
-    ...[...memberDesk.passed.values(), ...memberDesk.arriving, ...memberDesk.moving].map(
-      ({ request }) => request,
-    ),
+    ...[
+      ...memberDesk.passed.values(),
+      ...memberDesk.arriving,
+      ...memberDesk.moving,
+      ...core.farewell.requests,
+    ].map(({ request }) => request),
   ]
   for (const request of requests) fail(core, request, 'stopped', true)
+  core.farewell.requests = []
   Object.assign(memberDesk, createMemberDesk())
 }

@@ -109,6 +109,8 @@ export type FarewellState = {
   /** Who does not listen to this member any more, and since when the first of them. */
   readonly toldBy: Set<MemberId>
   toldFromMs: number | undefined
+  /** Of clients of this member who wanted it removed. */
+  requests: PassedQuestion[]
 }
 
 export type FormationState = {
