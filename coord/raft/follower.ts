@@ -26,8 +26,10 @@ export function receiveAppend(core: Core, message: Of<'append'>): void {
   }
   mergeEntries(core.log, entries, core.commit)
   const index = prevIndex + entries.length
+  // Mere news of a commit rests on what was acknowledged; if that answer was lost, the leader asks on.
+  const isNewsOnly = entries.length === 0 && message.commit > core.commit
   commitTo(core, Math.min(message.commit, index))
-  send(core, from, { kind: 'append-reply', index })
+  if (!isNewsOnly) send(core, from, { kind: 'append-reply', index })
 }
 
 /** The leader lives. What it says is committed is on this disk, for it was acknowledged. */
