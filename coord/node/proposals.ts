@@ -4,6 +4,7 @@
  * a command whose number was passed by a later one can never land any more, and is proposed afresh.
  * Only time ends the wait without an answer; the outcome is then unknown unless nothing was ever sent.
  */
+import { createSlab } from '../../lib/slab.ts'
 import type { Applied, KvCommand } from '../kv/types.ts'
 import type { MemberAttributes } from '../../proto/gen/raft.ts'
 import { encodeAttributes, encodeKvCommand } from './command.ts'
@@ -19,6 +20,8 @@ export function createProposals(): ProposalState {
 /** What is sent to Raft at a time. */
 const PORTION_BYTES = 256 * 1024
 const LOST_AFTER_ELECTIONS = 2
+/** Commands go into the log and stay there. */
+const keep = createSlab()
 
 export function submitProposal(core: ReplicaCore, request: number, command: KvCommand): void {
   const { proposals, config, status } = core
@@ -37,7 +40,7 @@ function enqueue(core: ReplicaCore, request: number, command: KvCommand, deadlin
   if (proposals.waiting.size === 0)
     proposals.lostFromMs = core.nowMs + LOST_AFTER_ELECTIONS * electionMs(core.config)
   const seq = ++proposals.lastSeq
-  const bytes = encodeKvCommand(core.config.origin, seq, command)
+  const bytes = keep(encodeKvCommand(core.config.origin, seq, command))
   proposals.waiting.set(seq, { request, command, bytes, deadlineMs, isSent: false })
   proposals.waitingBytes += bytes.length
   proposals.outbox.push(seq)

@@ -4,6 +4,7 @@
  * to an older one.
  */
 import { unreachable } from '../../lib/assert.ts'
+import { createSlab } from '../../lib/slab.ts'
 import {
   EntryKind,
   LeaseOutcome,
@@ -122,6 +123,9 @@ export function messageToWire(message: Message): WireMessage {
   return { kind, from, to, term, prevIndex, prevTerm, commit, entries }
 }
 
+/** What goes into the log stays long after the frame that brought it. */
+const keep = createSlab()
+
 // ── From the wire ────────────────────────────────────────────────────────────────────────────────
 
 /** Undefined for what this version does not know. */
@@ -208,7 +212,7 @@ export function messageFromWire(message: wire.Message): Message | undefined {
     case 'snapshot':
       return message.mark && { kind, from, to, term, mark: markFromWire(message.mark) }
     case 'propose':
-      return { kind, from, to, term, commands: message.commands }
+      return { kind, from, to, term, commands: message.commands.map(keep) }
     case 'read-index-reply':
       return { kind, from, to, term, context, index }
     case 'transfer':
@@ -224,7 +228,7 @@ function appendFromWire(message: wire.Message): Message | undefined {
   const { from, to, term, prevIndex, prevTerm, commit } = message
   const entries = message.entries.flatMap((entry) => {
     const kind = ENTRY_KIND_OF.get(entry.kind)
-    return kind ? [{ ...entry, kind }] : []
+    return kind ? [{ ...entry, kind, data: keep(entry.data) }] : []
   })
   if (entries.length < message.entries.length) return undefined
   return { kind: 'append', from, to, term, prevIndex, prevTerm, entries, commit }
