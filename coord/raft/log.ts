@@ -68,10 +68,6 @@ export function termAt(log: Log, index: number): number | undefined {
   return log.entries[index - log.markIndex - 1]?.term
 }
 
-function entryAt(log: Log, index: number): Entry | undefined {
-  return log.entries[index - log.markIndex - 1]
-}
-
 /** Entries from `first` to `last`, both included. */
 export function entriesBetween(log: Log, first: number, last: number): readonly Entry[] {
   if (last < first) return []

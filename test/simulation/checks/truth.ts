@@ -2,7 +2,7 @@
  * What happened: the commands of the committed log, each applied once to the reference store, in order.
  * Every check of answers, watches and leases is made against this.
  */
-import type { KvCommand, KvErrorCode, TxnRequest } from '../../../coord/kv/types.ts'
+import type { KvCommand, TxnRequest } from '../../../coord/kv/types.ts'
 import { createModel } from './model.ts'
 import type { Model } from './model.ts'
 import { text } from './model-types.ts'
@@ -77,12 +77,3 @@ function txnTag(request: TxnRequest): string | undefined {
 }
 
 const tagIn = (value: Uint8Array): string | undefined => TAG.exec(text(value))?.[0]
-
-/** Errors that depend on the state of the store, not on the request alone. */
-const STATE_ERRORS: readonly KvErrorCode[] = [
-  'lease-not-found',
-  'lease-exists',
-  'key-not-found',
-  'compacted',
-  'future-revision',
-]
