@@ -11,6 +11,7 @@ import { createDiskWork } from './disk-work.ts'
 import type { DiskWork } from './disk-work.ts'
 import type { NodeOptions } from './options.ts'
 import { createRequests } from './requests.ts'
+import { workShare } from './slices.ts'
 import { takeSnapshot } from './snapshot-inbox.ts'
 import type { PeerInbox, Transport } from './transport.ts'
 import type { Effect, Formation, Replica, Request, Result } from './types.ts'
@@ -100,11 +101,9 @@ export function createDriver(parts: DriverParts): Driver {
   const work = (): void => {
     const appliedBefore = replica.applied
     const from = now()
-    replica.work(from)
-    const effects = replica.takeEffects()
+    workShare(replica, now, isLive, carryOut)
     const entries = replica.applied - appliedBefore
     if (entries > 0) observer.onApply?.(now() - from, entries)
-    carryOut(effects)
     if (replica.hasWork()) wake()
   }
 

@@ -570,6 +570,18 @@ test('members with different quotas keep equal states: the leader decides for al
   }
 })
 
+test('leases are listed by the time they have left, on a follower by their TTL', (t) => {
+  const lab = runningLab(3)
+  for (const [id, ttl] of [
+    [7n, 60],
+    [8n, 20],
+    [9n, 40],
+  ] as const)
+    ask(lab, leaderOf(lab), propose({ kind: 'lease-grant', request: { id, ttl } }))
+  lab.pass(200)
+  for (const { replica } of lab.nodes) t.deepEqual(replica?.leases(), [8n, 9n, 7n])
+})
+
 test('history is compacted by the leader alone, everywhere alike', (t) => {
   const lab = runningLab(3, { compaction: { revisions: 20, ageMs: 3_600_000 } })
   for (let count = 0; count < 60; count++) ask(lab, leaderOf(lab), put('a', `${count}`))

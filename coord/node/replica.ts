@@ -142,8 +142,7 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     isRemoved: (member) => isRefused(core, member),
     isFormed: () => core.formation.kept.isFormed,
     leaderlessMs: (nowMs) => leaderlessMs(core, nowMs),
-    leases: () =>
-      core.lessor.isPrimary ? core.lessor.byExpiry() : core.store.leases().map(({ id }) => id),
+    leases: () => (core.lessor.isPrimary ? core.lessor.byExpiry() : leasesByTtl(core)),
     counts: () => ({
       proposalsWaiting: core.proposals.waiting.size,
       readsWaiting: countReaders(core),
@@ -202,6 +201,14 @@ function createReplicaCore(config: ReplicaConfig, start: ReplicaStart): ReplicaC
 function maybeStandAlone({ raft, membership, self, formation }: ReplicaCore): void {
   const isAlone = membership.voters.length === 1 && membership.voters[0] === self
   if (formation.kept.isFormed && isAlone && membership.outgoing.length === 0) raft.campaign()
+}
+
+/** Who does not lead knows of a lease only that it lasts its TTL at most. */
+function leasesByTtl({ store }: ReplicaCore): readonly bigint[] {
+  return store
+    .leases()
+    .toSorted((a, b) => a.ttl - b.ttl || (a.id < b.id ? -1 : 1))
+    .map(({ id }) => id)
 }
 
 function passTime(core: ReplicaCore, nowMs: number): void {
