@@ -42,6 +42,8 @@ export function serverOptions(limits: EdgeLimits): Readonly<Record<string, numbe
     'grpc.max_receive_message_length': limits.requestBytesMax + limits.requestOverheadBytes,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': limits.streamsPerConnectionMax,
+    // Its books of every call are kept for nobody.
+    'grpc.enable_channelz': 0,
     'grpc.keepalive_time_ms': 7_200_000,
     'grpc.keepalive_timeout_ms': 20_000,
   }

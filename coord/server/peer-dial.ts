@@ -34,6 +34,7 @@ export function createDialer(
         'grpc.use_local_subchannel_pool': 1,
         'grpc.primary_user_agent': `hakiri-peer-${purpose}`,
         'grpc.enable_retries': 0,
+        'grpc.enable_channelz': 0,
         'grpc.service_config_disable_resolution': 1,
         'grpc.keepalive_time_ms': limits.keepaliveMs,
         'grpc.keepalive_timeout_ms': limits.keepaliveMs,
