@@ -179,4 +179,3 @@ const WHOLE: RangeRequest = {
   minCreateRevision: 0,
   maxCreateRevision: 0,
 }
-export { WHOLE as WHOLE_RANGE }
