@@ -9,8 +9,7 @@ import { join } from 'node:path'
 import { checkServerIdentity, connect as secureConnect } from 'node:tls'
 import type { ConnectionOptions } from 'node:tls'
 import test from 'ava'
-import type { ExecutionContext } from 'ava'
-import { Client, Server, ServerCredentials, credentials } from '@grpc/grpc-js'
+import { Client, Server, credentials } from '@grpc/grpc-js'
 import type { ChannelCredentials, ServiceError } from '@grpc/grpc-js'
 import { systemScheduler } from '../../lib/system/clock.ts'
 import type { Logger } from '../../lib/ports.ts'
@@ -452,41 +451,3 @@ test('certificates that are no good to begin with are an error that names the fi
   await rm(files.key)
   await refused(/key\.pem cannot be read/)
 })
-
-test('an injected connection is no slower than one that gRPC accepts itself', async (t) => {
-  await using lab = await startLab()
-  const own = new Server()
-  own.addService(healthService, {
-    check: (_call: unknown, answer: (error: null, response: object) => void) =>
-      answer(null, { status: 1 }),
-    watch: () => undefined,
-  })
-  const port = await new Promise<number>((resolve, reject) => {
-    own.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    )
-  })
-  const [injected, direct] = [newClient(lab.port), newClient(port)]
-  const ratio = await medianRatio(t, injected, direct)
-  injected.close()
-  direct.close()
-  own.forceShutdown()
-  t.true(ratio < 1.5, `injected takes ${ratio.toFixed(2)} times as long`)
-})
-
-/** Rounds take turns, so that whatever else the machine does meets both. */
-async function medianRatio(t: ExecutionContext, a: Client, b: Client): Promise<number> {
-  const round = async (client: Client): Promise<number> => {
-    const start = performance.now()
-    for (let batch = 0; batch < 10; batch++)
-      await Promise.all(Array.from({ length: 30 }, () => checkWith(client)))
-    return performance.now() - start
-  }
-  const ratios: number[] = []
-  await round(a)
-  await round(b)
-  for (let turn = 0; turn < 7; turn++) ratios.push((await round(a)) / (await round(b)))
-  const median = ratios.toSorted((x, y) => x - y)[3] ?? Infinity
-  t.log(`injected / direct: ${median.toFixed(2)}`)
-  return median
-}

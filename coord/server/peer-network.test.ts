@@ -145,24 +145,31 @@ test('messages to nobody and to a member that is away are dropped without a word
   t.is(a.transport.connected().size, 0)
 })
 
-test.serial('a member that takes nothing is not waited for: what is over the bound is dropped, and said', async (t) => {
-  await using proxied = await startPeer({ id: 2n })
-  await using proxy = await startHalfOpenProxy(proxied.port)
-  const limits = { unsentBytesMax: 1_000_000, keepaliveMs: 400 }
-  await using a = await startPeer({ id: 1n, limits })
-  a.transport.setMembers([{ member: 2n, peerUrls: [`http://127.0.0.1:${proxy.port}`] }])
-  await a.connectedTo(2n)
-  proxy.silence()
-  const before = process.memoryUsage().external
-  for (let turn = 0; turn < 200; turn++) {
-    for (let count = 0; count < 5; count++) a.transport.send(2n, append(1n, 2n, 100_000))
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  t.true(process.memoryUsage().external - before < 30_000_000, 'of 100 MB next to nothing is held')
-  t.true(
-    a.lines.includes('warn dropping messages to a member that takes none member=2 lane=append'),
-  )
-})
+test.serial(
+  'a member that takes nothing is not waited for: what is over the bound is dropped, and said',
+  async (t) => {
+    await using proxied = await startPeer({ id: 2n })
+    await using proxy = await startHalfOpenProxy(proxied.port)
+    const limits = { unsentBytesMax: 1_000_000, keepaliveMs: 400 }
+    await using a = await startPeer({ id: 1n, limits })
+    a.transport.setMembers([{ member: 2n, peerUrls: [`http://127.0.0.1:${proxy.port}`] }])
+    await a.connectedTo(2n)
+    proxy.silence()
+    const message = append(1n, 2n, 100_000)
+    const before = process.memoryUsage().external
+    for (let turn = 0; turn < 200; turn++) {
+      for (let count = 0; count < 5; count++) a.transport.send(2n, message)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    t.true(
+      process.memoryUsage().external - before < 30_000_000,
+      'of 100 MB next to nothing is held',
+    )
+    t.true(
+      a.lines.includes('warn dropping messages to a member that takes none member=2 lane=append'),
+    )
+  },
+)
 
 test('a member whose machine is gone without a word is noticed, and found again', async (t) => {
   await using b = await startPeer({ id: 2n })
@@ -187,13 +194,13 @@ test('a member whose machine is gone without a word is noticed, and found again'
 })
 
 test('a member that comes back is connected to at once, not when the wait is over', async (t) => {
-  await using a = await startPeer({ id: 1n, limits: { reconnectMsMax: 60_000 } })
+  await using a = await startPeer({ id: 1n, limits: { reconnectMsMax: 3_600_000 } })
   const first = await startPeer({ id: 2n })
   introduce(a, first)
   await Promise.all([a.connectedTo(2n), first.connectedTo(1n)])
   const { port } = first
   await first[Symbol.asyncDispose]()
-  await a.until(() => a.lines.filter((line) => line.includes('cannot reach')).length === 2)
+  await a.until(() => a.lines.filter((line) => line.includes('lost the')).length === 2)
   await using second = await startPeer({ id: 2n, port })
   introduce(a, second)
   await a.connectedTo(2n)
