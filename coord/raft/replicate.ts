@@ -6,7 +6,7 @@ import { assert } from '../../lib/assert.ts'
 import { commitTo, send } from './core.ts'
 import type { Core } from './core.ts'
 import { entriesWithin, lastIndex, termAt } from './log.ts'
-import { noteSent, startSnapshot } from './progress.ts'
+import { noteSent, startProbing, startSnapshot } from './progress.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
 import type { MemberId } from './types.ts'
@@ -46,7 +46,10 @@ export function sendAppend(core: Core, member: MemberId, progress: Progress): vo
 
 /** A member that is not heard gets none: it would only be kept waiting for the next one. */
 function sendSnapshot(core: Core, member: MemberId, progress: Progress): void {
-  if (!isActive(core, progress)) return
+  if (!isActive(core, progress)) {
+    if (progress.state === 'replicate') startProbing(progress)
+    return
+  }
   const index = core.applied
   const term = termAt(core.log, index)
   assert(term !== undefined, 'what is applied is in the log, or its mark')

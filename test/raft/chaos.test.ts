@@ -27,6 +27,10 @@ test('the same seed gives the same run', (t) => {
   t.deepEqual(runChaos(7, 3000), runChaos(7, 3000))
 })
 
-test('a leader that took its own vote away leaves nobody behind who cannot elect', (t) => {
-  t.notThrows(() => runChaos(424, 6000))
-})
+const ONCE_FAILED: readonly (readonly [seed: number, claim: string])[] = [
+  [313, 'an acknowledgement of a term that is over stays behind when its entries were replaced'],
+  [424, 'a leader that took its own vote away leaves nobody behind who cannot elect'],
+  [809, 'a silent follower that is too far behind does not hold the leader in a loop'],
+]
+
+for (const [seed, claim] of ONCE_FAILED) test(claim, (t) => t.notThrows(() => runChaos(seed, 6000)))
