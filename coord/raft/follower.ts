@@ -27,8 +27,9 @@ export function receiveAppend(core: Core, message: Of<'append'>): void {
   mergeEntries(core.log, entries, core.commit)
   const index = prevIndex + entries.length
   // Mere news of a commit rests on what was acknowledged; if that answer was lost, the leader asks on.
-  const isNewsOnly = entries.length === 0 && message.commit > core.commit
-  commitTo(core, Math.min(message.commit, index))
+  const commit = Math.min(message.commit, index)
+  const isNewsOnly = entries.length === 0 && commit > core.commit
+  commitTo(core, commit)
   if (!isNewsOnly) send(core, from, { kind: 'append-reply', index })
 }
 

@@ -89,8 +89,8 @@ const BUGS: readonly Bug[] = [
       },
       {
         file: 'coord/node/duties.ts',
-        from: '  if (!isLeader(core)) return\n  maybeAskForExpiry(core)',
-        to: '  if (core.lessor.isPrimary) maybeAskForExpiry(core)\n  if (!isLeader(core)) return',
+        from: '  maybeIntroduce(core)\n',
+        to: '  maybeIntroduce(core)\n  if (core.lessor.isPrimary) maybeAskForExpiry(core)\n',
       },
       { file: 'coord/node/leadership.ts', from: 'core.lessor.demote()', to: 'void core' },
     ],
