@@ -131,15 +131,7 @@ function changeOne({ lab, pick, random }: Chaos, at: MemberId): void {
   if (!lab.member(at).isUp) return
   const words = random() < 0.5 ? [pick(CHANGES)] : [pick(CHANGES), pick(CHANGES), pick(CHANGES)]
   if (random() < 0.2) words.unshift('joint')
-  const kinds = { '+': 'add-voter', '~': 'add-learner', '-': 'remove' } as const
-  const changes = words
-    .filter((word) => word !== 'joint')
-    .map((word) => ({
-      kind: kinds[word[0] as keyof typeof kinds],
-      member: BigInt(word.slice(1)),
-    }))
-  const change = { changes, joint: words.includes('joint') }
-  lab.member(at).raft.proposeMembership(bytesOf(words.join(' ')), change)
+  lab.change(at, words.join(' '))
 }
 
 function compactOne({ lab, random }: Chaos, at: MemberId): void {

@@ -10,6 +10,7 @@ import type {
   Membership,
   MembershipChange,
   Message,
+  Outcome,
   Raft,
   RaftConfig,
   Ready,
@@ -76,7 +77,9 @@ export type Lab = {
   /** Keeps the state as an image and forgets the log up to `index`. */
   compact(id: MemberId, index: number): void
   /** Until nothing is left to do: takes, syncs and delivers. */
-  settle(isLost?: (message: Message) => boolean): void
+  settle(isLost?: (message: Message) => boolean, onDelivered?: () => void): void
+  /** Proposes a change of the membership, as `readChange` reads it. */
+  change(id: MemberId, text: string): Outcome
 }
 
 const DEFAULTS = {
@@ -195,7 +198,10 @@ export function createLab(options: LabOptions, observer: LabObserver = {}): Lab 
       at.disk.mark = mark
       at.disk.entries = at.disk.entries.filter((entry) => entry.index > index)
     },
-    settle(isLost = () => false) {
+    change(id, text) {
+      return member(id).raft.proposeMembership(bytesOf(text), readChange(bytesOf(text)))
+    },
+    settle(isLost = () => false, onDelivered) {
       for (let rounds = 0; rounds < 10_000; rounds++) {
         let isBusy = false
         for (const { id } of members.values()) {
@@ -206,6 +212,7 @@ export function createLab(options: LabOptions, observer: LabObserver = {}): Lab 
           isBusy = true
           if (isLost(message)) lab.lose(message)
           else lab.deliver(message)
+          onDelivered?.()
         }
         if (!isBusy) return
       }
@@ -277,7 +284,7 @@ export function textOf(data: Uint8Array): string {
 const SIGNS = { '+': 'add-voter', '~': 'add-learner', '-': 'remove' } as const
 
 /** `+4 ~5 -1`, with `joint` in front for the way through both majorities; nothing leaves. */
-export function readChange(data: Uint8Array): MembershipChange {
+function readChange(data: Uint8Array): MembershipChange {
   const words = textOf(data).split(' ').filter(Boolean)
   return {
     joint: words.includes('joint'),
