@@ -18,9 +18,9 @@ export type IdleMemory = Disposable & {
 const LOOK_MS = 2_000
 /** CPU between two looks that still passes for quiet: heartbeats take a hundredth of a core. */
 const QUIET_CPU_MS = 100
-/** Garbage is collected this often after going quiet; pages are dropped at every round. */
-const COLLECTIONS = 2
+/** Pages are dropped at every round; garbage, which heartbeats make too, is collected at every second. */
 const ROUND_LOOKS = 5
+const COLLECT_ROUNDS = 2
 
 export function startIdleMemory(): IdleMemory {
   const collect = findCollector()
@@ -37,7 +37,7 @@ export function startIdleMemory(): IdleMemory {
     seen = process.cpuUsage()
     if (quietLooks < 2) return
     if ((quietLooks - 2) % ROUND_LOOKS !== 0) return
-    if (quietLooks / ROUND_LOOKS < COLLECTIONS) collect?.()
+    if (((quietLooks - 2) / ROUND_LOOKS) % COLLECT_ROUNDS === 0) collect?.()
     drop?.()
   }
   const timer = setInterval(look, LOOK_MS)
