@@ -3,9 +3,8 @@
  * [--repeats=N] [--seconds=N] [--minutes=N] [--tries=N]`: the coordinator beside etcd and beside itself, in
  * one run, contenders alternating; writes bench/results/<date>-coord-….json. About an hour in full.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
-import { cpus, release, totalmem } from 'node:os'
 import { median } from '../measure.ts'
+import { log, machineFacts, readWords, writeReport } from '../report.ts'
 import { checkPerf } from './check-perf.ts'
 import {
   bundleHakiri,
@@ -23,15 +22,9 @@ import { fillKeys, measureStartUp } from './start-up.ts'
 import { measureThroughput } from './throughput.ts'
 import { measureWatch } from './watch.ts'
 
-const words = process.argv.slice(2)
-const flag = (name: string, fallback: number): number => {
-  const word = words.find((candidate) => candidate.startsWith(`--${name}=`))
-  return word === undefined ? fallback : Number(word.slice(name.length + 3))
-}
-const chosen = words.filter((word) => !word.startsWith('--'))
+const { chosen, wants, flag } = readWords(process.argv.slice(2))
 const repeats = flag('repeats', 5)
 const seconds = flag('seconds', 4)
-const log = (line: string): void => void process.stderr.write(`${line}\n`)
 
 type Raw = Record<string, unknown[]>
 type Measurement = {
@@ -124,28 +117,15 @@ function summarize(rounds: readonly unknown[]): unknown {
 }
 
 const report: Record<string, unknown> = {
-  machine: {
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    memoryGb: Math.round(totalmem() / 1e9),
-    kernel: release(),
-    node: process.version,
-    flags: RUNTIME_FLAGS,
-    env: RUNTIME_ENV,
-  },
+  machine: { ...machineFacts(), flags: RUNTIME_FLAGS, env: RUNTIME_ENV },
   date: new Date().toISOString(),
 }
 for (const measurement of MEASUREMENTS) {
-  if (chosen.length > 0 && !chosen.includes(measurement.name)) continue
+  if (!wants(measurement.name)) continue
   const raw = await run(measurement)
   const medians = Object.fromEntries(
     Object.entries(raw).map(([name, rounds]) => [name, summarize(rounds)]),
   )
   report[measurement.name] = { medians, raw }
 }
-const folder = new URL('../results/', import.meta.url)
-await mkdir(folder, { recursive: true })
-const stamp = new Date().toISOString().slice(0, 16).replaceAll(':', '')
-const file = new URL(`${stamp}-coord${chosen.map((name) => `-${name}`).join('')}.json`, folder)
-await writeFile(file, `${JSON.stringify(report, null, 2)}\n`)
-log(`written to ${file.pathname}`)
+await writeReport(['coord', ...chosen].join('-'), report)

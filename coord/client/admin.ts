@@ -15,7 +15,7 @@ import { read, write } from './calls.ts'
 import type { CallOptions, ClientConfig, CoordError } from './client.ts'
 import { cancelled } from './link.ts'
 import { createOutbox } from './outbox.ts'
-import { STATUS } from './outcome.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
 import { type ClientParts, createPool, type Pool } from './pool.ts'
 
 export type AdminClient = AsyncDisposable & {

@@ -16,7 +16,8 @@ import {
 import type { Clock } from '../../lib/ports.ts'
 import { type ClientTls, CoordError } from './client.ts'
 import type { Endpoint } from './endpoints.ts'
-import { errorOf, STATUS } from './outcome.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
+import { errorOf } from './outcome.ts'
 
 /** An RPC of the generated service tables. */
 export type Method<Q, A> = {

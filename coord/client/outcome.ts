@@ -2,25 +2,8 @@
  * What a gRPC status tells about a request that was sent: whether a write can have landed, and whether
  * asking another endpoint makes sense. In doubt a write may have landed.
  */
+import { STATUS } from '../../lib/grpc-status.ts'
 import { CoordError } from './client.ts'
-
-export const STATUS = {
-  ok: 0,
-  cancelled: 1,
-  unknown: 2,
-  invalidArgument: 3,
-  deadlineExceeded: 4,
-  notFound: 5,
-  permissionDenied: 7,
-  resourceExhausted: 8,
-  failedPrecondition: 9,
-  outOfRange: 11,
-  unimplemented: 12,
-  internal: 13,
-  unavailable: 14,
-  dataLoss: 15,
-  unauthenticated: 16,
-} as const
 
 /** Statuses with which a server turns a request down before it does anything. */
 const REFUSALS: ReadonlySet<number> = new Set([

@@ -20,7 +20,8 @@ import {
   type OpenStream,
   type StreamHandlers,
 } from './link.ts'
-import { mayHelpElsewhere, STATUS } from './outcome.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
+import { mayHelpElsewhere } from './outcome.ts'
 
 export type ClientParts = {
   readonly clock: Clock

@@ -4,7 +4,7 @@
  */
 import { type LeaseKeepAliveResponse, leaseService } from '../../proto/gen/rpc.ts'
 import { CoordError, type Session } from './client.ts'
-import { STATUS } from './outcome.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
 import type { ClientParts, Pool, PooledStream } from './pool.ts'
 import {
   answerLimitOf,

@@ -6,7 +6,8 @@
 import { type WatchResponse, watchService } from '../../proto/gen/rpc.ts'
 import { CoordError, type WatchBatch, type Watcher, type WatchOptions } from './client.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
-import { errorOf, STATUS } from './outcome.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
+import { errorOf } from './outcome.ts'
 import type { ClientParts, Pool, PooledStream } from './pool.ts'
 import { startWatch, stepWatch, type WatchEffect, type WatchInput } from './watch-state.ts'
 

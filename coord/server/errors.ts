@@ -5,27 +5,12 @@
  */
 import { AssertionFailure } from '../../lib/assert.ts'
 import { CODES, HakiriError } from '../../lib/error.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
 import type { KvErrorCode } from '../kv/types.ts'
 import { NodeError } from '../node/node.ts'
 import type { NodeOutcomeCode } from '../node/node.ts'
 
 export type Refusal = { readonly code: number; readonly details: string }
-
-/** The gRPC status numbers that are used here. */
-export const STATUS = {
-  ok: 0,
-  cancelled: 1,
-  unknown: 2,
-  invalidArgument: 3,
-  deadlineExceeded: 4,
-  notFound: 5,
-  resourceExhausted: 8,
-  failedPrecondition: 9,
-  outOfRange: 11,
-  unimplemented: 12,
-  internal: 13,
-  unavailable: 14,
-} as const
 
 const refusal = (code: number, text: string): Refusal => ({ code, details: `etcdserver: ${text}` })
 const invalid = (text: string): Refusal => refusal(STATUS.invalidArgument, text)

@@ -24,12 +24,8 @@ export type CoordServerParts = Omit<EdgeParts, 'limits'> & {
 }
 
 export type CoordServer = Disposable & {
-  /** Adds every service to a server that was made with `options`. */
-  addTo(server: Server): void
   /** A server with every service, made with the limits; not bound to anything. */
   createGrpc(): Server
-  /** What a server has to be made with for the limits to hold. */
-  readonly options: Readonly<Record<string, number>>
   /** Answers plain HTTP requests on the same port. */
   readonly http: HttpHandler
   /** Ends every stream with "server stopped" and refuses what comes from now on. */
@@ -48,18 +44,12 @@ export function createCoordServer(parts: CoordServerParts): CoordServer {
     authRoutes(edge),
     healthRoutes(edge),
   ]
-  const options = serverOptions(limits)
-  const addTo = (server: Server): void => {
-    for (const routes of services) addRoutes(server, routes)
-  }
   return {
-    addTo,
     createGrpc: () => {
-      const server = new Server(options)
-      addTo(server)
+      const server = new Server(serverOptions(limits))
+      for (const routes of services) addRoutes(server, routes)
       return server
     },
-    options,
     http: createHttpHandler({
       node: parts.node,
       registry: parts.metrics.registry,

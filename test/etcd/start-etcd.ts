@@ -5,10 +5,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { systemClock } from '../../lib/system/clock.ts'
+import { freePorts } from '../support/free-ports.ts'
 import type { CoordMember, CoordPlace } from '../conformance/coord-client/kit.ts'
 
 export type EtcdOptions = {
@@ -151,26 +151,4 @@ async function isHealthy(url: string): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      const address = server.address()
-      if (address === null || typeof address === 'string') throw new Error('no port')
-      return address.port
-    }),
-  )
-  await Promise.all(
-    servers.map(async (server) => {
-      const closed = once(server, 'close')
-      server.close()
-      await closed
-    }),
-  )
-  return ports
 }

@@ -8,23 +8,10 @@ import type { PutRequest, RangeRequest, RequestOp, TxnRequest } from '../../coor
 import { LIMITS, bytes, kvCommand, plainEvent, plainOutcome, plainRange } from './commands.ts'
 import { plainTxn, rangeRequest, scriptOf, toEntry, txnRequest } from './commands.ts'
 import { Model, text } from './model.ts'
+import { RANGE_DEFAULTS } from '../support/range-request.ts'
 
 const ALL = { key: bytes('\0'), rangeEnd: bytes('\0') }
-const RANGE: RangeRequest = {
-  key: bytes('a'),
-  rangeEnd: bytes(''),
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-}
+const RANGE: RangeRequest = { ...RANGE_DEFAULTS, key: bytes('a') }
 const PUT: PutRequest = {
   key: bytes('a'),
   value: bytes('1'),

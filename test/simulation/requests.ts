@@ -1,23 +1,13 @@
 /** Requests as clients write them, with everything that they leave out filled in. */
 import type { Compare, KvCommand, RangeRequest, RequestOp } from '../../coord/kv/types.ts'
 import { bytesOf } from './checks/model-types.ts'
+import { RANGE_DEFAULTS } from '../support/range-request.ts'
 
 const EMPTY = new Uint8Array()
 
 export const rangeOf = (key: string, rest: Partial<RangeRequest> = {}): RangeRequest => ({
+  ...RANGE_DEFAULTS,
   key: bytesOf(key),
-  rangeEnd: EMPTY,
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
   ...rest,
 })
 

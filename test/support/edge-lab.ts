@@ -4,11 +4,11 @@
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Server } from '@grpc/grpc-js'
 import {
   Client,
   credentials,
   Metadata,
-  Server,
   ServerCredentials,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -96,8 +96,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<EdgeLab> {
     version: VERSION,
     ...(options.edge ? { limits: options.edge } : {}),
   })
-  const grpc = new Server(server.options)
-  server.addTo(grpc)
+  const grpc = server.createGrpc()
   const port = await bind(grpc)
   const http = createServer(server.http)
   await new Promise<void>((resolve) => {

@@ -7,7 +7,6 @@ import { spawn, execFile, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { openSync, closeSync } from 'node:fs'
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -15,6 +14,7 @@ import { promisify } from 'node:util'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import { silentLogger } from '../../lib/system/log.ts'
 import { createS3Client } from '../../sink/store/s3-client.ts'
+import { freePorts } from './free-ports.ts'
 
 export type Rgw = AsyncDisposable & {
   readonly endpoint: string
@@ -49,7 +49,7 @@ export async function startRgw(): Promise<Rgw> {
   const kill = (): void => daemons.forEach((daemon) => void daemon.kill('SIGKILL'))
   process.once('exit', kill)
   try {
-    const [monitorPort, gatewayPort] = await freePorts()
+    const [monitorPort = 0, gatewayPort = 0] = await freePorts(2)
     await prepare(folder, monitorPort, gatewayPort)
     const bed: Bed = { folder, daemons, command: commandIn(folder) }
     await startMonitor(bed)
@@ -91,22 +91,6 @@ const commandIn =
     })
     return stdout
   }
-
-/** Two ports that were free a moment ago. */
-async function freePorts(): Promise<readonly [number, number]> {
-  const servers = [createServer(), createServer()]
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
-        }),
-    ),
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return [ports[0]!, ports[1]!]
-}
 
 async function prepare(folder: string, monitorPort: number, gatewayPort: number): Promise<void> {
   for (const name of ['mon.a', 'osd.0', 'rgw']) await mkdir(join(folder, name))

@@ -13,6 +13,7 @@ import {
   sharedClient,
   text,
 } from './kit.ts'
+import { RANGE_DEFAULTS } from '../../support/range-request.ts'
 
 export function callTests(suite: CoordSuite): void {
   const { test, name } = suite
@@ -150,8 +151,6 @@ export function callTests(suite: CoordSuite): void {
   })
 }
 
-const NO_BYTES = bytes('')
-
 function putOf(key: Uint8Array, value: string) {
   return {
     key,
@@ -164,21 +163,7 @@ function putOf(key: Uint8Array, value: string) {
 }
 
 function rangeOf(key: Uint8Array) {
-  return {
-    key,
-    rangeEnd: NO_BYTES,
-    limit: 0,
-    revision: 0,
-    sortOrder: 0,
-    sortTarget: 0,
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  }
+  return { ...RANGE_DEFAULTS, key }
 }
 
 function pick({ id, ttl }: { readonly id: bigint; readonly ttl: number }) {

@@ -17,6 +17,7 @@ import { text } from './model-types.ts'
 import { tagOf } from './truth.ts'
 import type { Truth } from './truth.ts'
 import { demand } from './violation.ts'
+import { RANGE_DEFAULTS } from '../../support/range-request.ts'
 
 /** What a client knows when it asks: nothing that was acknowledged before may be missing later. */
 export type Asked = { readonly revision: number; readonly index: number }
@@ -88,7 +89,7 @@ export function createHistory(truth: Truth): History {
     const { key, rangeEnd } = command.request
     exists(revision, 'a deletion')
     if (told === deleteText(0, [])) {
-      const left = model.range({ ...WHOLE, key, rangeEnd, countOnly: true }, revision)
+      const left = model.range({ ...RANGE_DEFAULTS, key, rangeEnd, countOnly: true }, revision)
       demand(left === 'range[]#0', 'history', () => `deleted nothing at ${revision}: ${left}`)
       inTime(asked, revision, `a deletion of nothing`)
       acknowledge(revision, 0)
@@ -162,20 +163,4 @@ export function createHistory(truth: Truth): History {
         demand(!truth.record(tag), 'history', () => `${tag} was refused, yet it took effect`)
     },
   }
-}
-
-const WHOLE: RangeRequest = {
-  key: new Uint8Array(),
-  rangeEnd: new Uint8Array(),
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
 }
