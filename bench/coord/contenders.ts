@@ -63,11 +63,15 @@ export async function bundleHakiri(): Promise<readonly [string, ...string[]]> {
   return [`${ROOT}node_modules/.bin/node`, ...RUNTIME_FLAGS, `${OUT}/main.mjs`]
 }
 
-export function hakiri(name: string, command: readonly [string, ...string[]]): Contender {
+export function hakiri(
+  name: string,
+  command: readonly [string, ...string[]],
+  args: readonly string[] = [],
+): Contender {
   return {
     name,
     async start(members) {
-      const cluster = await startCoordCluster({ members, command, env: RUNTIME_ENV })
+      const cluster = await startCoordCluster({ members, command, args, env: RUNTIME_ENV })
       return {
         members: cluster.members.map((member) => ({
           endpoint: member.endpoint,

@@ -18,9 +18,9 @@ export type IdleMemory = Disposable & {
 const LOOK_MS = 2_000
 /** CPU between two looks that still passes for quiet: heartbeats take a hundredth of a core. */
 const QUIET_CPU_MS = 100
-/** Pages are dropped at every round; garbage, which heartbeats make too, is collected at every second. */
-const ROUND_LOOKS = 5
-const COLLECT_ROUNDS = 2
+/** Pages are dropped at every round; garbage, which heartbeats make too, is collected at every fifth. */
+const ROUND_LOOKS = 2
+const COLLECT_ROUNDS = 5
 
 export function startIdleMemory(): IdleMemory {
   const collect = findCollector()
