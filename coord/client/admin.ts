@@ -23,7 +23,12 @@ export type AdminClient = AsyncDisposable & {
     options?: CallOptions & { readonly linearizable?: boolean },
   ): Promise<{ readonly clusterId: bigint; readonly members: readonly Member[] }>
   memberAdd(
-    request: { readonly peerUrls: readonly string[]; readonly isLearner?: boolean },
+    request: {
+      readonly peerUrls: readonly string[]
+      readonly isLearner?: boolean
+      /** Hakiri only: the voter whose place the learner takes once it has caught up. */
+      readonly replaces?: bigint
+    },
     options?: CallOptions,
   ): Promise<{ readonly member: Member; readonly members: readonly Member[] }>
   memberRemove(id: bigint, options?: CallOptions): Promise<readonly Member[]>
@@ -100,8 +105,8 @@ function clusterCalls(pool: Pool): ClusterCalls {
       const answer = await read(pool, clusterService.memberList, request, options, needsLeader)
       return { clusterId: answer.header?.clusterId ?? 0n, members: answer.members }
     },
-    async memberAdd({ peerUrls, isLearner }, options) {
-      const request = { peerUrls, isLearner: isLearner ?? false }
+    async memberAdd({ peerUrls, isLearner, replaces }, options) {
+      const request = { peerUrls, isLearner: isLearner ?? false, replaces: replaces ?? 0n }
       const { member, members } = await write(pool, clusterService.memberAdd, request, options)
       const none = { id: 0n, name: '', peerUrls, clientUrls: [], isLearner: request.isLearner }
       return { member: member ?? none, members }

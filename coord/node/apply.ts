@@ -6,10 +6,12 @@ import type { MemberAttributes } from '../../proto/gen/raft.ts'
 import type { Applied, KvCommand } from '../kv/types.ts'
 import type { Entry } from '../raft/types.ts'
 import { readCommand, readMemberEntry } from './command.ts'
+import type { LogCommand } from './command.ts'
 import { electionMs, isLeader, isLearner } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { noteOwnRemoval } from './farewell.ts'
 import { noteChanged } from './image-writer.ts'
+import { applyLevel } from './level.ts'
 import { noteRevoked } from './lease-desk.ts'
 import { noteMemberApplied, releaseMembers } from './member-desk.ts'
 import { isIn } from './member-table.ts'
@@ -17,7 +19,7 @@ import { noteOwnApplied } from './proposals.ts'
 import { releaseReads } from './reads.ts'
 
 export function hasToApply(core: ReplicaCore): boolean {
-  return nextEntry(core) !== undefined && !core.isInstalling
+  return nextEntry(core) !== undefined && !core.isInstalling && !core.isStopped
 }
 
 /**
@@ -34,6 +36,7 @@ export function applySlice(core: ReplicaCore): void {
   const { applyEntriesMax, applyBytesMax } = core.config.tuning
   let bytes = 0
   for (let count = 0; count < applyEntriesMax && bytes < applyBytesMax; count++) {
+    if (core.isStopped) return
     const entry = takeEntry(core)
     if (!entry) break
     bytes += entry.data.length
@@ -75,14 +78,23 @@ function applyCommand(core: ReplicaCore, entry: Entry): void {
   const { origin, seq, content } = readCommand(entry.data)
   if (!core.origins.admit(origin, seq, entry.index)) return
   const isOwn = origin === core.config.origin
-  if (content.kind === 'kv') {
-    const applied = applyKv(core, content.command, entry.index)
-    if (isOwn) noteOwnApplied(core, seq, applied)
-  } else {
-    applyAttributes(core, content.command)
-    if (isOwn) noteOwnApplied(core, seq, undefined)
-  }
+  const applied = applyContent(core, content, entry.index)
+  if (isOwn) noteOwnApplied(core, seq, applied)
   if (isOwn) noteMemberApplied(core, seq)
+}
+
+/** Gives the answer, if the command has one. */
+function applyContent(core: ReplicaCore, content: LogCommand, index: number): Applied | undefined {
+  switch (content.kind) {
+    case 'kv':
+      return applyKv(core, content.command, index)
+    case 'member':
+      applyAttributes(core, content.command)
+      return undefined
+    case 'level':
+      applyLevel(core, content.level)
+      return undefined
+  }
 }
 
 function applyKv(core: ReplicaCore, command: KvCommand, index: number): Applied {

@@ -17,6 +17,8 @@ import type { Member } from './node.ts'
 export type LogCommand =
   | { readonly kind: 'kv'; readonly command: KvCommand }
   | { readonly kind: 'member'; readonly command: MemberAttributes }
+  /** Everyone speaks this version of the protocol from now on. */
+  | { readonly kind: 'level'; readonly level: number }
 
 /** A command, and who sent it as its how manieth. */
 export type Numbered<T> = { readonly origin: number; readonly seq: number; readonly content: T }
@@ -53,13 +55,19 @@ export function encodeAttributes(
   return encodeCommand({ origin, seq, memberAttributes: attributes })
 }
 
+export function encodeLevel(origin: number, seq: number, level: number): Uint8Array {
+  return encodeCommand({ origin, seq, level: { level } })
+}
+
 export function readCommand(data: Uint8Array): Numbered<LogCommand> {
   const command = decodeCommand(data)
-  const { memberAttributes } = command
-  const content: LogCommand = memberAttributes
-    ? { kind: 'member', command: memberAttributes }
-    : { kind: 'kv', command: kvCommandOf(command) }
-  return { origin: command.origin, seq: command.seq, content }
+  return { origin: command.origin, seq: command.seq, content: contentOf(command) }
+}
+
+function contentOf(command: Command): LogCommand {
+  if (command.memberAttributes) return { kind: 'member', command: command.memberAttributes }
+  if (command.level) return { kind: 'level', level: command.level.level }
+  return { kind: 'kv', command: kvCommandOf(command) }
 }
 
 function kvCommandOf(command: Command): KvCommand {

@@ -16,6 +16,7 @@ import type {
   FormationState,
   ImageState,
   LeaseState,
+  LevelState,
   MemberDesk,
   ProposalState,
   ReadState,
@@ -66,6 +67,7 @@ export type ReplicaCore = {
   readonly formation: FormationState
   readonly duties: DutyState
   readonly farewell: FarewellState
+  level: LevelState
 }
 
 export function electionMs({ raft, tickMs }: ReplicaConfig): number {

@@ -10,6 +10,7 @@ import type { Wal } from '../wal/wal.ts'
 import { createDiskWork } from './disk-work.ts'
 import type { DiskWork } from './disk-work.ts'
 import type { NodeOptions } from './options.ts'
+import { PROTOCOLS } from './protocol.ts'
 import { createRequests } from './requests.ts'
 import { workShare } from './slices.ts'
 import { takeSnapshot } from './snapshot-inbox.ts'
@@ -254,6 +255,9 @@ export function createDriver(parts: DriverParts): Driver {
         replica.receive(from, message, now())
         wake()
       },
+      greeted(from, protocols) {
+        if (isLive()) replica.greeted(from, protocols, now())
+      },
       receiveSnapshot,
       isRemoved: (member) => replica.isRemoved(member),
       removedBy(member) {
@@ -308,6 +312,7 @@ function stopError({ reason }: Extract<Effect, { readonly kind: 'stop' }>): Haki
     return new HakiriError('MEMBER_REMOVED', 'this member was removed from the cluster', {
       suggestion: 'To join again, start with an empty data folder and --join.',
     })
+  if (reason.kind === 'too-old') return tooOld(reason.level)
   return new HakiriError(
     'MEMBER_LOST_DISK',
     `the data folder is empty, but member ${reason.toldBy.toString(16)} has met this member with another disk`,
@@ -315,5 +320,14 @@ function stopError({ reason }: Extract<Effect, { readonly kind: 'stop' }>): Haki
       suggestion:
         'Run `hakiri ctl member replace` on a running member, then start this one with --join.',
     },
+  )
+}
+
+/** What the cluster has come to, this program cannot read: only a newer one can go on with the folder. */
+export function tooOld(level: number): HakiriError {
+  return new HakiriError(
+    'DATA_FOREIGN',
+    `the cluster has come to protocol ${level}, this program speaks up to ${PROTOCOLS.max}`,
+    { suggestion: 'Start the newer Hakiri that the other members run on the same folder.' },
   )
 }

@@ -8,6 +8,7 @@ import type { CompactionPolicy } from '../kv/compaction-policy.ts'
 import { NOBODY } from '../raft/types.ts'
 import { addReader, electionMs, isLeader } from './core.ts'
 import type { ReplicaCore } from './core.ts'
+import { maybeRaiseLevel } from './level.ts'
 import { isInSync } from './member-check.ts'
 import { promoteLearner } from './member-desk.ts'
 import { proposeAside, proposeAttributes } from './proposals.ts'
@@ -31,6 +32,7 @@ const EXPIRE_MAX = 1000
 export function tickDuties(core: ReplicaCore): void {
   maybeIntroduce(core)
   if (!isLeader(core)) return
+  maybeRaiseLevel(core)
   maybeSetQuota(core)
   maybeAskForExpiry(core)
   maybeCompact(core)

@@ -4,6 +4,7 @@
  */
 import { appliedMark } from './core.ts'
 import type { ReplicaCore } from './core.ts'
+import { takeLevelChange } from './level.ts'
 import type { ImageState } from './parts.ts'
 import type { SnapshotMark } from '../raft/types.ts'
 
@@ -28,6 +29,7 @@ export function maybeWriteImage(core: ReplicaCore): void {
   const changes = [
     ...core.members.takeImageChanges(),
     ...core.origins.takeImageChanges(),
+    ...takeLevelChange(core),
     ...core.store.takeImageChanges(),
   ]
   core.effects.push({ kind: 'image', batch: { mark: appliedMark(core), changes } })

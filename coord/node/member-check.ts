@@ -2,9 +2,11 @@
  * Whether a change of the membership may be proposed now. Beside what makes no sense, refused is what
  * would leave the cluster without a majority that is up at this moment.
  */
+import { NOBODY } from '../raft/types.ts'
 import type { FollowerView, MemberId } from '../raft/types.ts'
 import type { ReplicaCore } from './core.ts'
 import type { NodeErrorCode } from './node.ts'
+import { REPLACE_LEVEL } from './protocol.ts'
 import type { MemberQuestion } from './transport.ts'
 
 /** Entries that a learner may lag behind and still count as in sync. */
@@ -16,7 +18,9 @@ export function checkQuestion(
 ): NodeErrorCode | undefined {
   switch (question.kind) {
     case 'add':
-      return checkAdd(core, question.peerUrls, question.isLearner)
+      return question.replaces === NOBODY
+        ? checkAdd(core, question.peerUrls, question.isLearner)
+        : checkReplace(core, question)
     case 'remove':
       return core.members.get(question.member)
         ? checkRemove(core, question.member)
@@ -43,6 +47,20 @@ function checkAdd(
   return activeOf(core, voters).length < needed ? 'unhealthy' : undefined
 }
 
+/** The newcomer may have the address of the one it replaces: that one is gone, or has to be by then. */
+function checkReplace(
+  core: ReplicaCore,
+  { peerUrls, isLearner: learns, replaces }: Extract<MemberQuestion, { readonly kind: 'add' }>,
+): NodeErrorCode | undefined {
+  const { learners, voters } = core.membership
+  if (core.level.now < REPLACE_LEVEL) return 'not-everywhere'
+  if (!learns) return 'not-a-learner'
+  if (!voters.includes(replaces)) return 'member-not-found'
+  if (learners.some((id) => core.members.get(id)?.replaces === replaces)) return 'member-exists'
+  if (hasUrls(core, peerUrls, replaces)) return 'peer-urls-exist'
+  return learners.length >= core.config.tuning.learnersMax ? 'too-many-learners' : undefined
+}
+
 function hasUrls(core: ReplicaCore, peerUrls: readonly string[], but?: MemberId): boolean {
   return core.members
     .addresses()
@@ -63,8 +81,18 @@ function checkPromote(core: ReplicaCore, member: MemberId): NodeErrorCode | unde
   const { learners, voters } = core.membership
   if (!learners.includes(member)) return 'not-a-learner'
   if (!isInSync(core, member)) return 'learner-not-ready'
-  const needed = majority(voters.length + 1)
-  return activeOf(core, [...voters, member]).length < needed ? 'unhealthy' : undefined
+  const next = votersWith(core, member)
+  // A swap needs both majorities while it lasts; one voter more needs that of all.
+  const halves = next.length > voters.length ? [next] : [voters, next]
+  const isHealthy = halves.every((half) => activeOf(core, half).length >= majority(half.length))
+  return isHealthy ? undefined : 'unhealthy'
+}
+
+/** The voters once this learner is one of them: in the place of the one it replaces, if that still votes. */
+export function votersWith(core: ReplicaCore, member: MemberId): readonly MemberId[] {
+  const { voters } = core.membership
+  const replaced = core.members.get(member)?.replaces ?? NOBODY
+  return [...voters.filter((id) => id !== replaced), member]
 }
 
 export function isInSync(core: ReplicaCore, member: MemberId): boolean {

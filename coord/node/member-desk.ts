@@ -9,8 +9,9 @@ import type { MemberEntry } from './command.ts'
 import { NO_REQUEST, answer, fail, isLeader, isLearner, lateCode, sendTo } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import { drawMemberId } from './ids.ts'
-import { checkQuestion } from './member-check.ts'
+import { checkQuestion, votersWith } from './member-check.ts'
 import type { NodeErrorCode } from './node.ts'
+import { REPLACE_LEVEL } from './protocol.ts'
 import type { MemberAsker, MemberCall, MemberDesk, RunningChange } from './parts.ts'
 import { flushProposals, proposeAttributes } from './proposals.ts'
 import type { MemberAnswer, MemberQuestion } from './transport.ts'
@@ -32,6 +33,9 @@ export function submitMember(core: ReplicaCore, request: number, question: Membe
   const { memberDesk, status } = core
   const deadlineMs = core.nowMs + core.config.tuning.requestTimeoutMs
   if (isLearner(core)) return fail(core, request, 'learner')
+  // An older leader would not see whose place is meant.
+  if (question.kind === 'add' && question.replaces !== NOBODY && core.level.now < REPLACE_LEVEL)
+    return fail(core, request, 'not-everywhere')
   if (memberDesk.queue.length + memberDesk.passed.size >= QUEUE_MAX)
     return fail(core, request, 'too-many-requests')
   if (isLeader(core))
@@ -112,14 +116,26 @@ function describe(
     entry: { changes: [change], joint: false },
   })
   if (question.kind === 'remove') return just({ kind: 'remove', member: question.member })
-  if (question.kind === 'promote') return just({ kind: 'add-voter', member: question.member })
-  const { peerUrls, isLearner: learns } = question
+  if (question.kind === 'promote') return describePromotion(core, question.member)
+  const { peerUrls, isLearner: learns, replaces } = question
   const isTaken = (id: MemberId): boolean =>
     core.members.get(id) !== undefined || core.members.isRemoved(id)
   const id = drawMemberId(core.config.random, isTaken)
   const { change, entry } = just({ kind: learns ? 'add-learner' : 'add-voter', member: id })
-  const member = { id, name: '', peerUrls, clientUrls: [], isLearner: learns }
+  const member = { id, name: '', peerUrls, clientUrls: [], isLearner: learns, replaces }
   return { change, entry: { ...entry, member } }
+}
+
+/** Whoever replaces a voter comes in as that one goes, in one joint change: the cluster never has one less. */
+function describePromotion(
+  core: ReplicaCore,
+  member: MemberId,
+): { readonly change: MemberChange; readonly entry: MemberEntry } {
+  const change: MemberChange = { kind: 'add-voter', member }
+  const next = votersWith(core, member)
+  const gone = core.membership.voters.filter((id) => !next.includes(id))
+  const changes = [change, ...gone.map((id): MemberChange => ({ kind: 'remove', member: id }))]
+  return { change, entry: { changes, joint: gone.length > 0 } }
 }
 
 /** An entry of this member's was applied: perhaps the change that is under way. */

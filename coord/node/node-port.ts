@@ -92,8 +92,8 @@ export function createNodePort(parts: PortParts): {
     leases: () => replica.leases(),
     watch: (wake) => replica.watches.open(wake),
     members: () => replica.members(),
-    async memberAdd(peerUrls, isLearner, signal) {
-      return find((await change({ kind: 'add', peerUrls, isLearner }, signal)).member)
+    async memberAdd(peerUrls, isLearner, signal, replaces = NOBODY) {
+      return find((await change({ kind: 'add', peerUrls, isLearner, replaces }, signal)).member)
     },
     async memberRemove(member, signal) {
       await change({ kind: 'remove', member }, signal)

@@ -24,6 +24,8 @@ export type NodeErrorCode =
   | 'too-many-learners'
   | 'learner-not-ready'
   | 'not-a-learner'
+  /** Not every member of the cluster speaks a protocol that has this. */
+  | 'not-everywhere'
   | 'unhealthy'
   | 'cancelled'
 
@@ -42,6 +44,8 @@ export type Member = {
   readonly peerUrls: readonly string[]
   readonly clientUrls: readonly string[]
   readonly isLearner: boolean
+  /** The voter whose place this learner takes once it has caught up; nobody's if 0 or not there. */
+  readonly replaces?: MemberId
 }
 
 /** What every answer says about its origin. */
@@ -96,7 +100,13 @@ export type CoordNode = {
   /** `wake` is called, at most once until the next `take`, when there may be something to take. */
   watch(wake: () => void): WatchStream
   members(): readonly Member[]
-  memberAdd(peerUrls: readonly string[], isLearner: boolean, signal: AbortSignal): Promise<Member>
+  memberAdd(
+    peerUrls: readonly string[],
+    isLearner: boolean,
+    signal: AbortSignal,
+    /** The voter whose place the learner takes; see `Member.replaces`. */
+    replaces?: MemberId,
+  ): Promise<Member>
   memberRemove(id: MemberId, signal: AbortSignal): Promise<void>
   memberUpdate(id: MemberId, peerUrls: readonly string[], signal: AbortSignal): Promise<void>
   memberPromote(id: MemberId, signal: AbortSignal): Promise<void>

@@ -6,7 +6,7 @@ import { HakiriError } from '../../lib/error.ts'
 import type { Image } from '../image/image.ts'
 import type { KvLimits } from '../kv/types.ts'
 import type { Wal, WalIdentity, WalObserver, WalRecovery } from '../wal/wal.ts'
-import { createDriver } from './driver.ts'
+import { createDriver, tooOld } from './driver.ts'
 import { readIdentity, writeIdentity } from './identity-file.ts'
 import type { Identity } from './identity-file.ts'
 import { clusterIdOf, firstMemberId } from './ids.ts'
@@ -14,6 +14,7 @@ import { createNodePort } from './node-port.ts'
 import type { Member } from './node.ts'
 import { ELECTION_MS, HEARTBEAT_MS, SLOW_SYNC_MS } from './options.ts'
 import type { Boot, NodeOptions, OpenedNode } from './options.ts'
+import { PROTOCOLS } from './protocol.ts'
 import { createReplica } from './replica.ts'
 import { createStateLoader, firstImage, firstLog, fitLog, joiningImage } from './state.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING, DEFAULT_WINDOWS } from './tuning.ts'
@@ -34,6 +35,7 @@ export async function openNode(options: NodeOptions): Promise<OpenedNode> {
     const disks = await openDisks(options, identity, walIdentity, observer, image)
     ;({ wal } = disks)
     const state = await loadState(image, limits)
+    if (state.level > PROTOCOLS.max) throw tooOld(state.level)
     const { repair, ...log } = fitLog(disks.recovery, state)
     if (repair) await disks.wal.append(repair)
     const config = configure(options, identity, limits)
@@ -62,6 +64,7 @@ export async function openNode(options: NodeOptions): Promise<OpenedNode> {
       options.openTransport(driver.inbox, {
         clusterId: identity.clusterId,
         memberId: identity.memberId,
+        protocols: replica.protocols,
       }),
     )
     return port.node

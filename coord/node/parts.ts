@@ -103,6 +103,16 @@ export type MemberDesk = {
   moving: (PassedQuestion & { readonly target: MemberId })[]
 }
 
+export type LevelState = {
+  /** As of what is applied. */
+  now: number
+  /** Whether the image lacks it. */
+  isChanged: boolean
+  /** The newest protocol that each of the others has shown to speak, in this life of this member. */
+  readonly spoken: Map<MemberId, number>
+  proposeFromMs: number
+}
+
 export type FarewellState = {
   /** The removal of this member is applied here. */
   isRemoved: boolean

@@ -7,7 +7,7 @@
 import { createSlab } from '../../lib/slab.ts'
 import type { Applied, KvCommand } from '../kv/types.ts'
 import type { MemberAttributes } from '../../proto/gen/raft.ts'
-import { encodeAttributes, encodeKvCommand } from './command.ts'
+import { encodeAttributes, encodeKvCommand, encodeLevel } from './command.ts'
 import { NO_REQUEST, answer, fail, electionMs, isLeader, isLearner, lateCode } from './core.ts'
 import type { ReplicaCore } from './core.ts'
 import type { ProposalState, WaitingProposal } from './parts.ts'
@@ -113,6 +113,11 @@ export function proposeAside(core: ReplicaCore, command: KvCommand): boolean {
 /** The number under which the attributes go into the log; 0 if they could not be proposed. */
 export function proposeAttributes(core: ReplicaCore, attributes: MemberAttributes): number {
   return proposeBytesAside(core, (seq) => encodeAttributes(core.config.origin, seq, attributes))
+}
+
+/** The protocol that everyone speaks is to be used from now on. */
+export function proposeLevel(core: ReplicaCore, level: number): void {
+  proposeBytesAside(core, (seq) => encodeLevel(core.config.origin, seq, level))
 }
 
 function proposeBytesAside(core: ReplicaCore, encode: (seq: number) => Uint8Array): number {

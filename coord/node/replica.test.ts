@@ -407,7 +407,12 @@ test('a new member learns from an image and becomes a voter by itself', (t) => {
   const lab = runningLab(3)
   lab.pass(3000)
   ask(lab, followerOf(lab), put('a', '1'))
-  const question = { kind: 'add', peerUrls: ['http://new:1'], isLearner: true } as const
+  const question = {
+    kind: 'add',
+    peerUrls: ['http://new:1'],
+    isLearner: true,
+    replaces: 0n,
+  } as const
   const result = ask(lab, followerOf(lab), { kind: 'member', question })
   t.is(result?.kind, 'member')
   if (result?.kind !== 'member') return

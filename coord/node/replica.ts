@@ -15,6 +15,7 @@ import type { ReplicaCore } from './core.ts'
 import { createDuties, tickDuties } from './duties.ts'
 import { createFarewell, noteRefused, tickFarewell } from './farewell.ts'
 import { createFormation, missingFor, noteFormed, tickFormation } from './formation.ts'
+import { createLevel, noteGreeted, protocolsOf } from './level.ts'
 import { createImage, maybeWriteImage, noteImageWritten } from './image-writer.ts'
 import { cancelLease, createLeases, stopLeases, submitLease, tickLeases } from './lease-desk.ts'
 import {
@@ -62,6 +63,10 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     receive(from, message, nowMs) {
       at(nowMs)
       receive(core, from, message)
+    },
+    greeted(from, protocols, nowMs) {
+      at(nowMs)
+      noteGreeted(core, from, protocols)
     },
     submit(request, what, nowMs) {
       at(nowMs)
@@ -140,6 +145,7 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
     missing: () => missingFor(core),
     members: () => core.members.list(core.membership),
     isRemoved: (member) => isRefused(core, member),
+    protocols: () => protocolsOf(core),
     isFormed: () => core.formation.kept.isFormed,
     leaderlessMs: (nowMs) => leaderlessMs(core, nowMs),
     leases: () => (core.lessor.isPrimary ? core.lessor.byExpiry() : leasesByTtl(core)),
@@ -193,6 +199,7 @@ function createReplicaCore(config: ReplicaConfig, start: ReplicaStart): ReplicaC
     image: createImage(state.mark.index),
     formation: createFormation(start.formation),
     duties: createDuties(),
+    level: createLevel(state.level),
     farewell: { ...createFarewell(), isRemoved: state.removed.has(config.raft.self) },
   }
 }

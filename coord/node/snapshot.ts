@@ -35,6 +35,7 @@ export function installState(core: ReplicaCore, state: LoadedState): void {
   core.store = state.store
   core.members = createMemberTable(state.members.values(), state.removed)
   core.origins = createOrigins(state.origins)
+  core.level = { ...core.level, now: state.level, isChanged: false }
   core.membership = state.mark.membership
   core.applied = state.mark.index
   core.appliedTerm = state.mark.term

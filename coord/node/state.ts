@@ -11,7 +11,9 @@ import { NOBODY } from '../raft/types.ts'
 import type { WalBatch } from '../wal/wal.ts'
 import type { Member } from './node.ts'
 import { memberRecord, readMemberRecord } from './member-table.ts'
+import { readLevel } from './level.ts'
 import { readOrigin } from './origins.ts'
+import { FIRST_LEVEL } from './protocol.ts'
 import type { LoadedState, StateLoader } from './types.ts'
 
 /** The first byte of the records that are the node's own; all others are the store's. */
@@ -22,6 +24,7 @@ export function createStateLoader(limits: KvLimits): StateLoader {
   const members = new Map<bigint, Member>()
   const removed = new Set<bigint>()
   const origins = new Map<number, { readonly seq: number; readonly index: number }>()
+  let level = FIRST_LEVEL
   return {
     add(records) {
       const own = records.filter(({ key }) => key[0] === NODE_RECORD)
@@ -32,9 +35,10 @@ export function createStateLoader(limits: KvLimits): StateLoader {
         if (origin) origins.set(...origin)
         else if (member && 'member' in member) members.set(member.member.id, member.member)
         else if (member) removed.add(member.removed)
+        else level = readLevel(key, value) ?? level
       }
     },
-    finish: (mark) => ({ mark, store: kv.finish(), members, removed, origins }),
+    finish: (mark) => ({ mark, store: kv.finish(), members, removed, origins, level }),
   }
 }
 

@@ -5,6 +5,7 @@
 import type { ImageRecord, ImageView } from '../image/image.ts'
 import type { MemberId, Message } from '../raft/types.ts'
 import type { NodeErrorCode } from './node.ts'
+import type { ProtocolRange } from './protocol.ts'
 
 /** Questions that only a leader can answer, passed on by a follower; `id` pairs answer with question. */
 export type LeaseQuestion =
@@ -19,7 +20,13 @@ export type LeaseAnswer = {
 
 /** A change of the membership, passed on by a follower; the leader checks it. */
 export type MemberQuestion =
-  | { readonly kind: 'add'; readonly peerUrls: readonly string[]; readonly isLearner: boolean }
+  | {
+      readonly kind: 'add'
+      readonly peerUrls: readonly string[]
+      readonly isLearner: boolean
+      /** The voter whose place the learner takes once it has caught up; NOBODY's mostly. */
+      readonly replaces: MemberId
+    }
   | { readonly kind: 'remove'; readonly member: MemberId }
   | { readonly kind: 'update'; readonly member: MemberId; readonly peerUrls: readonly string[] }
   | { readonly kind: 'promote'; readonly member: MemberId }
@@ -78,11 +85,18 @@ export type PeerInbox = {
     message: Message & { readonly kind: 'snapshot' },
     records: AsyncIterable<readonly ImageRecord[]>,
   ): Promise<boolean>
+  /** A member begins a connection, and says what it speaks. */
+  greeted(from: MemberId, protocols: ProtocolRange): void
   /** Members that were removed are to be told so, and not listened to. */
   isRemoved(member: MemberId): boolean
   /** Another member says that this one was removed. */
   removedBy(member: MemberId): void
 }
 
-export type PeerIdentity = { readonly clusterId: bigint; readonly memberId: MemberId }
+export type PeerIdentity = {
+  readonly clusterId: bigint
+  readonly memberId: MemberId
+  /** What is spoken now; all that this program knows if it does not say. */
+  readonly protocols?: () => ProtocolRange
+}
 export type OpenTransport = (inbox: PeerInbox, self: PeerIdentity) => Transport

@@ -18,6 +18,7 @@ import type {
 } from '../raft/types.ts'
 import type { WalBatch } from '../wal/wal.ts'
 import type { Member, NodeErrorCode } from './node.ts'
+import type { ProtocolRange } from './protocol.ts'
 import type { MemberAddress, MemberQuestion, PeerMessage } from './transport.ts'
 
 /** What a member is told about itself; `limits` must be the same on all members. */
@@ -35,6 +36,8 @@ export type ReplicaConfig = {
   readonly quotaBytes?: number
   /** What this member says of itself; put into the log when the cluster knows something else. */
   readonly attributes: { readonly name: string; readonly clientUrls: readonly string[] }
+  /** What this program speaks, unless it plays an older one. */
+  readonly protocols?: ProtocolRange
   readonly tuning: ReplicaTuning
 }
 
@@ -77,6 +80,8 @@ export type LoadedState = {
   readonly removed: ReadonlySet<MemberId>
   /** Commands seen: for each origin the last sequence number, and where in the log it was. */
   readonly origins: ReadonlyMap<number, { readonly seq: number; readonly index: number }>
+  /** The protocol that the cluster had come to. */
+  readonly level: number
 }
 
 /** Takes the records of an image, in key order, in portions. */
@@ -123,6 +128,8 @@ export type StopReason =
   | { readonly kind: 'removed' }
   /** Another disk took part under this member's id before: it was lost, or the folder is a new one. */
   | { readonly kind: 'disk-lost'; readonly toldBy: MemberId }
+  /** The cluster has come to a protocol that this program does not speak. */
+  | { readonly kind: 'too-old'; readonly level: number }
 
 export type Outgoing = { readonly to: MemberId; readonly message: PeerMessage }
 
@@ -173,6 +180,8 @@ export type Replica = {
   /** Every `tickMs`, as far as the process gets to it. */
   tick(nowMs: number): void
   receive(from: MemberId, message: PeerMessage, nowMs: number): void
+  /** A connection to a member begins: that is what it speaks. */
+  greeted(from: MemberId, protocols: ProtocolRange, nowMs: number): void
   submit(request: number, what: Request, nowMs: number): void
   /** Nobody waits for the answer any more. */
   cancel(request: number): void
@@ -211,6 +220,8 @@ export type Replica = {
   missing(): readonly MemberId[]
   members(): readonly Member[]
   isRemoved(member: MemberId): boolean
+  /** What others must speak to be spoken with. */
+  protocols(): ProtocolRange
   isFormed(): boolean
   /** Milliseconds without a leader; 0 with one. */
   leaderlessMs(nowMs: number): number

@@ -42,10 +42,10 @@ function list(edge: Edge, { linearizable }: MemberListRequest): Members | Promis
 
 async function add(
   edge: Edge,
-  { peerUrls, isLearner }: MemberAddRequest,
+  { peerUrls, isLearner, replaces }: MemberAddRequest,
 ): Promise<MemberAddResponse> {
   checkUrls(peerUrls)
-  const member = await edge.node.memberAdd(peerUrls, isLearner, edge.signal)
+  const member = await edge.node.memberAdd(peerUrls, isLearner, edge.signal, replaces)
   return { ...listMembers(edge), member }
 }
 

@@ -55,6 +55,7 @@ const BY_CODE: Readonly<Record<NodeOutcomeCode, Refusal>> = {
     'can only promote a learner member which is in sync with leader',
   ),
   'not-a-learner': precondition('can only promote a learner member'),
+  'not-everywhere': precondition('not every member of the cluster is new enough for this'),
 }
 
 /** Refusals that the edge decides on its own. */

@@ -100,7 +100,12 @@ const PEER: { readonly [K in PeerMessage['kind']]: fc.Arbitrary<PeerMessage> } =
     kind: fc.constant('member-question'),
     id: nat,
     question: fc.oneof(
-      fc.record({ kind: fc.constant('add'), peerUrls: urls, isLearner: fc.boolean() }),
+      fc.record({
+        kind: fc.constant('add'),
+        peerUrls: urls,
+        isLearner: fc.boolean(),
+        replaces: id,
+      }),
       fc.record({ kind: fc.constantFrom('remove', 'promote'), member: id }),
       fc.record({ kind: fc.constant('update'), member: id, peerUrls: urls }),
     ),

@@ -73,6 +73,7 @@ const OUTCOMES: ReadonlySet<string> = new Set<NodeErrorCode | 'ok'>([
   'too-many-learners',
   'learner-not-ready',
   'not-a-learner',
+  'not-everywhere',
   'unhealthy',
   'cancelled',
 ])
@@ -163,13 +164,13 @@ function memberAnswerFromWire(message: wire.MemberAnswer): PeerMessage {
 }
 
 function questionFromWire(message: wire.MemberQuestion): MemberQuestion | undefined {
-  const { member, peerUrls, isLearner } = message
+  const { member, peerUrls, isLearner, replaces } = message
   const kind = MEMBER_KIND_OF.get(message.kind)
   switch (kind) {
     case undefined:
       return undefined
     case 'add':
-      return { kind, peerUrls, isLearner }
+      return { kind, peerUrls, isLearner, replaces }
     case 'update':
       return { kind, member, peerUrls }
     case 'remove':

@@ -3,22 +3,23 @@
  * its two ends and the version of what they speak. Ids are hexadecimal.
  */
 import { Metadata } from '@grpc/grpc-js'
+import { PROTOCOLS, commonProtocol } from '../node/protocol.ts'
+import type { ProtocolRange } from '../node/protocol.ts'
 import type { PeerIdentity } from '../node/transport.ts'
 import type { MemberId } from '../raft/types.ts'
-
-/** Grows when members of the old version could not make sense of the new one even by skipping. */
-const PROTOCOL = 1
 
 const CLUSTER = 'hakiri-cluster'
 const FROM = 'hakiri-from'
 const TO = 'hakiri-to'
+/** The newest that is spoken, and the oldest: without it the one is the other. */
 const PROTOCOL_KEY = 'hakiri-protocol'
+const OLDEST_KEY = 'hakiri-protocol-min'
 
 export type Greeting = {
   readonly clusterId: bigint
   readonly from: MemberId
   readonly to: MemberId
-  readonly protocol: number
+  readonly protocols: ProtocolRange
 }
 
 export function greeting(self: PeerIdentity, to: MemberId): Metadata {
@@ -26,7 +27,9 @@ export function greeting(self: PeerIdentity, to: MemberId): Metadata {
   metadata.set(CLUSTER, self.clusterId.toString(16))
   metadata.set(FROM, self.memberId.toString(16))
   metadata.set(TO, to.toString(16))
-  metadata.set(PROTOCOL_KEY, String(PROTOCOL))
+  const { min, max } = spokenBy(self)
+  metadata.set(PROTOCOL_KEY, String(max))
+  metadata.set(OLDEST_KEY, String(min))
   return metadata
 }
 
@@ -35,9 +38,11 @@ export function readGreeting(metadata: Metadata): Greeting | undefined {
   const clusterId = hex(metadata, CLUSTER)
   const from = hex(metadata, FROM)
   const to = hex(metadata, TO)
-  const protocol = Number(text(metadata, PROTOCOL_KEY) ?? NaN)
+  const max = Number(text(metadata, PROTOCOL_KEY) ?? NaN)
+  const min = Number(text(metadata, OLDEST_KEY) ?? max)
   if (clusterId === undefined || from === undefined || to === undefined) return undefined
-  return Number.isSafeInteger(protocol) ? { clusterId, from, to, protocol } : undefined
+  const isRange = Number.isSafeInteger(min) && Number.isSafeInteger(max) && min <= max
+  return isRange ? { clusterId, from, to, protocols: { min, max } } : undefined
 }
 
 /** What is wrong with a greeting, as a sentence for the log of the one who sent it. */
@@ -47,9 +52,22 @@ export function greetingFault(self: PeerIdentity, other: Greeting): string | und
   if (other.to !== self.memberId)
     return `this is member ${self.memberId.toString(16)}, not ${other.to.toString(16)}`
   if (other.from === self.memberId) return 'a member does not speak to itself'
-  if (other.protocol < PROTOCOL)
-    return `protocol ${other.protocol} is no longer spoken here, only ${PROTOCOL} and newer`
+  if (!canSpeak(self, other))
+    return `the member speaks protocol ${range(other.protocols)}, this one ${range(spokenBy(self))}: start the same Hakiri on both`
   return undefined
+}
+
+/** Whether there is a protocol that both know and that is not below what the cluster has come to. */
+export function canSpeak(self: PeerIdentity, other: Greeting): boolean {
+  return commonProtocol(spokenBy(self), other.protocols) !== undefined
+}
+
+function spokenBy({ protocols }: PeerIdentity): ProtocolRange {
+  return protocols?.() ?? PROTOCOLS
+}
+
+function range({ min, max }: ProtocolRange): string {
+  return min === max ? String(max) : `${min} to ${max}`
 }
 
 function text(metadata: Metadata, key: string): string | undefined {

@@ -13,7 +13,7 @@ import type { MemberId } from '../raft/types.ts'
 import type { Dialer } from './peer-dial.ts'
 import { toWire } from './peer-codec.ts'
 import type { WirePeerMessage } from './peer-codec.ts'
-import { greeting, readGreeting } from './peer-greeting.ts'
+import { canSpeak, greeting, readGreeting } from './peer-greeting.ts'
 import type { PeerLimits, PeerParts } from './peer-limits.ts'
 
 export type LaneKind = 'control' | 'append'
@@ -201,7 +201,7 @@ async function connect(
 /** The answer has to come from whom the greeting was meant for. */
 function answersRightly({ self, member }: LaneParts, metadata: Metadata): boolean {
   const answer = readGreeting(metadata)
-  return answer?.clusterId === self.clusterId && answer.from === member
+  return answer?.clusterId === self.clusterId && answer.from === member && canSpeak(self, answer)
 }
 
 function endOf(

@@ -286,8 +286,23 @@ test('whoever does not greet as a member is refused, and damaged frames end only
   odd.set('hakiri-from', 'zz')
   t.like(await call(b.url, odd, control.path, []), { code: 3 })
   const old = good.clone()
+  // As before there was a range: the newest is the oldest.
+  old.remove('hakiri-protocol-min')
   old.set('hakiri-protocol', '0')
-  t.like(await call(b.url, old, control.path, []), { code: 9 })
+  t.like(await call(b.url, old, control.path, []), {
+    code: 9,
+    details: 'the member speaks protocol 0, this one 1 to 2: start the same Hakiri on both',
+  })
+  old.set('hakiri-protocol', '1')
+  t.is(await call(b.url, old, control.path, [control.requestSerialize({})]), null)
+  const future = good.clone()
+  future.set('hakiri-protocol', '4')
+  future.set('hakiri-protocol-min', '2')
+  t.is(await call(b.url, future, control.path, [control.requestSerialize({})]), null)
+  future.set('hakiri-protocol-min', '3')
+  t.like(await call(b.url, future, control.path, []), { code: 9 })
+  future.set('hakiri-protocol-min', '5')
+  t.like(await call(b.url, future, control.path, []), { code: 3 })
   t.like(await call(b.url, good, control.path, [Buffer.from('0affff', 'hex')]), { code: 13 })
   t.is(await call(b.url, good, control.path, [control.requestSerialize({})]), null)
 })

@@ -94,6 +94,7 @@ function createGate(
     const isRemoved = fault === undefined && known.inbox.isRemoved(other.from)
     if (fault === undefined && !isRemoved) {
       known.seen(other.from)
+      known.inbox.greeted(other.from, other.protocols)
       return { ...known, from: other.from }
     }
     const details = fault ?? `member ${hex(other.from)} was removed from the cluster`

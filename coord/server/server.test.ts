@@ -54,6 +54,7 @@ const WANTED: Readonly<Record<NodeOutcomeCode, Failure>> = {
   'too-many-learners': failure(9, 'too many learner members in cluster'),
   'learner-not-ready': failure(9, 'can only promote a learner member which is in sync with leader'),
   'not-a-learner': failure(9, 'can only promote a learner member'),
+  'not-everywhere': failure(9, 'not every member of the cluster is new enough for this'),
 }
 
 test('every code of the node and the store has the status and text that clients match on', (t) => {

@@ -19,6 +19,7 @@ import {
   takeNested,
   takePacked,
   takeString,
+  takeUint32,
   takeUint64,
   takeVarint,
   written,
@@ -65,9 +66,16 @@ export type Command = {
   readonly alarm?: AlarmChange
   readonly memberAttributes?: MemberAttributes
   readonly quota?: QuotaChange
+  readonly level?: LevelChange
 }
 
 export function writeCommand(w: Writer, m: Init<Command>): void {
+  if (m.level !== undefined) {
+    const before = written(w)
+    writeLevelChange(w, m.level)
+    putLength(w, before)
+    putVarint(w, 106)
+  }
   if (m.quota !== undefined) {
     const before = written(w)
     writeQuotaChange(w, m.quota)
@@ -140,7 +148,7 @@ export function writeCommand(w: Writer, m: Init<Command>): void {
 
 export function readCommand(r: Reader): Command {
   const m: Draft<Command> = { origin: 0, seq: 0 }
-  let chosen: 'put' | 'deleteRange' | 'txn' | 'compact' | 'leaseGrant' | 'leaseRevoke' | 'leaseExpire' | 'alarm' | 'memberAttributes' | 'quota' | undefined
+  let chosen: 'put' | 'deleteRange' | 'txn' | 'compact' | 'leaseGrant' | 'leaseRevoke' | 'leaseExpire' | 'alarm' | 'memberAttributes' | 'quota' | 'level' | undefined
   while (r.at < r.end) {
     const tag = takeVarint(r)
     switch (tag) {
@@ -199,6 +207,11 @@ export function readCommand(r: Reader): Command {
         if (chosen !== undefined && chosen !== 'quota') delete m[chosen]
         chosen = 'quota'
         m.quota = takeNested(r, readQuotaChange)
+        break
+      case 106:
+        if (chosen !== undefined && chosen !== 'level') delete m[chosen]
+        chosen = 'level'
+        m.level = takeNested(r, readLevelChange)
         break
       default:
         skip(r, tag)
@@ -380,6 +393,41 @@ export function encodeQuotaChange(value: Init<QuotaChange>): Buffer {
 
 export function decodeQuotaChange(bytes: Uint8Array): QuotaChange {
   return decode(readQuotaChange, bytes)
+}
+
+/** Every member speaks this version of the protocol, and from now on nobody may speak less: what it brought may stand in the log. */
+export type LevelChange = {
+  readonly level: number
+}
+
+export function writeLevelChange(w: Writer, m: Init<LevelChange>): void {
+  if (m.level) {
+    putNumber(w, m.level)
+    putVarint(w, 8)
+  }
+}
+
+export function readLevelChange(r: Reader): LevelChange {
+  const m: Draft<LevelChange> = { level: 0 }
+  while (r.at < r.end) {
+    const tag = takeVarint(r)
+    switch (tag) {
+      case 8:
+        m.level = takeUint32(r)
+        break
+      default:
+        skip(r, tag)
+    }
+  }
+  return m
+}
+
+export function encodeLevelChange(value: Init<LevelChange>): Buffer {
+  return encode(writeLevelChange, value)
+}
+
+export function decodeLevelChange(bytes: Uint8Array): LevelChange {
+  return decode(readLevelChange, bytes)
 }
 
 /** What is to be known of a member from now on: its name, and where it is reached. */
@@ -623,9 +671,15 @@ export type MemberRecord = {
   readonly peerUrls: readonly string[]
   readonly clientUrls: readonly string[]
   readonly isLearner: boolean
+  /** The voter whose place this learner takes once it has caught up. Since protocol 2. */
+  readonly replaces: bigint
 }
 
 export function writeMemberRecord(w: Writer, m: Init<MemberRecord>): void {
+  if (m.replaces) {
+    putBigint(w, m.replaces)
+    putVarint(w, 48)
+  }
   if (m.isLearner) {
     putVarint(w, m.isLearner ? 1 : 0)
     putVarint(w, 40)
@@ -655,7 +709,7 @@ export function writeMemberRecord(w: Writer, m: Init<MemberRecord>): void {
 export function readMemberRecord(r: Reader): MemberRecord {
   const peerUrls: string[] = []
   const clientUrls: string[] = []
-  const m: Draft<MemberRecord> = { id: 0n, name: '', peerUrls, clientUrls, isLearner: false }
+  const m: Draft<MemberRecord> = { id: 0n, name: '', peerUrls, clientUrls, isLearner: false, replaces: 0n }
   while (r.at < r.end) {
     const tag = takeVarint(r)
     switch (tag) {
@@ -673,6 +727,9 @@ export function readMemberRecord(r: Reader): MemberRecord {
         break
       case 40:
         m.isLearner = takeBool(r)
+        break
+      case 48:
+        m.replaces = takeBigUint64(r)
         break
       default:
         skip(r, tag)
@@ -1204,9 +1261,15 @@ export type MemberQuestion = {
   readonly member: bigint
   readonly peerUrls: readonly string[]
   readonly isLearner: boolean
+  /** Since protocol 2. */
+  readonly replaces: bigint
 }
 
 export function writeMemberQuestion(w: Writer, m: Init<MemberQuestion>): void {
+  if (m.replaces) {
+    putBigint(w, m.replaces)
+    putVarint(w, 48)
+  }
   if (m.isLearner) {
     putVarint(w, m.isLearner ? 1 : 0)
     putVarint(w, 40)
@@ -1233,7 +1296,7 @@ export function writeMemberQuestion(w: Writer, m: Init<MemberQuestion>): void {
 
 export function readMemberQuestion(r: Reader): MemberQuestion {
   const peerUrls: string[] = []
-  const m: Draft<MemberQuestion> = { id: 0, kind: 0, member: 0n, peerUrls, isLearner: false }
+  const m: Draft<MemberQuestion> = { id: 0, kind: 0, member: 0n, peerUrls, isLearner: false, replaces: 0n }
   while (r.at < r.end) {
     const tag = takeVarint(r)
     switch (tag) {
@@ -1251,6 +1314,9 @@ export function readMemberQuestion(r: Reader): MemberQuestion {
         break
       case 40:
         m.isLearner = takeBool(r)
+        break
+      case 48:
+        m.replaces = takeBigUint64(r)
         break
       default:
         skip(r, tag)

@@ -2297,9 +2297,15 @@ export function decodeMember(bytes: Uint8Array): Member {
 export type MemberAddRequest = {
   readonly peerUrls: readonly string[]
   readonly isLearner: boolean
+  /** Not in etcd: the voter whose place the learner takes, in one change, once it has caught up. */
+  readonly replaces: bigint
 }
 
 export function writeMemberAddRequest(w: Writer, m: Init<MemberAddRequest>): void {
+  if (m.replaces) {
+    putBigint(w, m.replaces)
+    putVarint(w, 61608)
+  }
   if (m.isLearner) {
     putVarint(w, m.isLearner ? 1 : 0)
     putVarint(w, 16)
@@ -2314,7 +2320,7 @@ export function writeMemberAddRequest(w: Writer, m: Init<MemberAddRequest>): voi
 
 export function readMemberAddRequest(r: Reader): MemberAddRequest {
   const peerUrls: string[] = []
-  const m: Draft<MemberAddRequest> = { peerUrls, isLearner: false }
+  const m: Draft<MemberAddRequest> = { peerUrls, isLearner: false, replaces: 0n }
   while (r.at < r.end) {
     const tag = takeVarint(r)
     switch (tag) {
@@ -2323,6 +2329,9 @@ export function readMemberAddRequest(r: Reader): MemberAddRequest {
         break
       case 16:
         m.isLearner = takeBool(r)
+        break
+      case 61608:
+        m.replaces = takeBigUint64(r)
         break
       default:
         skip(r, tag)

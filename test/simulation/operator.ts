@@ -53,7 +53,7 @@ export function createOperator(world: ClientWorld, dice: Dice): Operator {
     isBusy: () => pending > 0,
     add(isLearner) {
       if (cluster.members().length >= MEMBERS_MAX) return
-      member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner })
+      member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner, replaces: 0n })
     },
     // One loss is enough.
     remove(id) {

@@ -74,6 +74,7 @@ export async function startPeer(options: LabOptions): Promise<LabPeer> {
       received.push({ from, message, atMs: performance.now() })
       changed()
     },
+    greeted: () => undefined,
     receiveSnapshot: (_from, message, records) =>
       options.takeSnapshot?.(message, records) ?? Promise.resolve(false),
     isRemoved: (member) => removed.has(member),

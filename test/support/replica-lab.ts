@@ -3,6 +3,8 @@
  * test says so, and a crash may come before any of them. What was not synced is lost with it.
  */
 import { assert } from '../../lib/assert.ts'
+import { commonProtocol } from '../../coord/node/protocol.ts'
+import type { ProtocolRange } from '../../coord/node/protocol.ts'
 import { createReplica } from '../../coord/node/replica.ts'
 import {
   createStateLoader,
@@ -147,7 +149,10 @@ function newNode(id: MemberId, disk: Disk): LabNode {
 }
 
 /** What is special about one member. */
-type MemberSetup = (id: MemberId) => { readonly quotaBytes?: number }
+type MemberSetup = (id: MemberId) => {
+  readonly quotaBytes?: number
+  readonly protocols?: ProtocolRange
+}
 
 /** `count` members of a new cluster, not yet started; ids count from 1. */
 export function createLab(
@@ -259,10 +264,19 @@ export function createLab(
       // What is sent to a process that stands still waits in its socket.
       if (to.isPaused) wire.push({ from, out })
       else if (to.replica.isRemoved(from)) lab.node(from).replica?.removedBy(to.id, lab.nowMs)
-      else to.replica.receive(from, out.message, lab.nowMs)
+      else deliver(to.replica, lab.node(from), out)
       moved ||= !to.isPaused
     }
     return moved
+  }
+
+  /** Each message as if on a connection of its own, so a greeting goes before it. */
+  const deliver = (to: Replica, { id, replica }: LabNode, { message }: Outgoing): void => {
+    if (replica) {
+      if (commonProtocol(to.protocols(), replica.protocols()) === undefined) return
+      to.greeted(id, replica.protocols(), lab.nowMs)
+    }
+    to.receive(id, message, lab.nowMs)
   }
 
   const act = (node: LabNode): boolean => {
