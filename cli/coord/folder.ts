@@ -6,11 +6,10 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openImage } from '../../coord/image/level-image.ts'
 import type { ImageRecord } from '../../coord/image/image.ts'
-import { leapRecord } from '../../coord/kv/image-records.ts'
 import { writeIdentity } from '../../coord/node/identity-file.ts'
 import { clusterIdOf, firstMemberId } from '../../coord/node/ids.ts'
 import type { Member } from '../../coord/node/node.ts'
-import { firstImage, firstLog } from '../../coord/node/state.ts'
+import { carryOver, firstImage, firstLog } from '../../coord/node/state.ts'
 import type { Entry, HardState, SnapshotMark } from '../../coord/raft/types.ts'
 import { createWal, openWal } from '../../coord/wal/log.ts'
 import { HakiriError } from '../../lib/error.ts'
@@ -18,9 +17,6 @@ import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 
 export const walFolder = (data: string): string => join(data, 'wal')
 export const imageFolder = (data: string): string => join(data, 'image')
-
-/** Records of the node itself (members, commands seen) begin so; a new cluster has its own. */
-const NODE_RECORD = 1
 
 export type NewCluster = {
   readonly token: string
@@ -87,9 +83,7 @@ async function* membersAnd(
   const own = members.flatMap(({ key, value }) => (value ? [{ key, value }] : []))
   yield own.toSorted((a, b) => Buffer.compare(a.key, b.key))
   for await (const portion of records)
-    yield portion
-      .filter(({ key }) => key[0] !== NODE_RECORD)
-      .map((record) => leapRecord(record, leapBy))
+    yield carryOver(portion, leapBy)
 }
 
 async function writeImage(

@@ -323,8 +323,3 @@ const EMPTY_DELETION = {
   version: 0,
   lease: 0n,
 } as const
-
-/** After loading: the queue begins at the compaction, as it did in the store that was saved. */
-export function compactedBefore(history: History, revision: number): void {
-  dropBefore(history.log, findRevision(history.log, revision, history.revisions))
-}

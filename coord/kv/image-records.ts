@@ -12,7 +12,7 @@
  */
 import { assert } from '../../lib/assert.ts'
 import { NO_BYTES, asBuffer } from './bytes.ts'
-import { compactedBefore, payloadOf, restore, revisionOf, takeUnsaved } from './history.ts'
+import { compactHistory, payloadOf, restore, revisionOf, takeUnsaved } from './history.ts'
 import { leaseOfSlot, liveSlot } from './history.ts'
 import { attach } from './leases.ts'
 import type { KvState } from './state.ts'
@@ -83,6 +83,7 @@ export function loadRecord(state: KvState, recordKey: Uint8Array, recordValue: U
     case HEAD:
       state.revision = value.readDoubleLE(0)
       state.compactRevision = value.readDoubleLE(8)
+      state.isHeadSaved = true
       return
     case QUOTA:
       state.quotaBytes = value.readDoubleLE(0)
@@ -105,7 +106,8 @@ export function loadRecord(state: KvState, recordKey: Uint8Array, recordValue: U
 export function finishLoading(state: KvState): void {
   const { history } = state
   state.savedAlarms = state.alarms
-  compactedBefore(history, state.compactRevision)
+  // Nothing to do but in a restored store, whose compaction leapt ahead of what it holds.
+  compactHistory(history, state.compactRevision)
   for (let id = 0; id < history.keys.length; id += 1) {
     const slot = liveSlot(history, id)
     if (slot >= 0) attach(state.leases, leaseOfSlot(history, slot), id)

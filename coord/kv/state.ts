@@ -43,7 +43,7 @@ export function createState(limits: KvLimits): KvState {
     compactRevision: 0,
     changes: 0,
     savedAlarms: [],
-    isHeadSaved: true,
+    isHeadSaved: false,
     isQuotaSaved: true,
   }
 }

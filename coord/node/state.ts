@@ -5,7 +5,8 @@
 import { HakiriError } from '../../lib/error.ts'
 import { createKvLoader } from '../kv/store.ts'
 import type { KvLimits } from '../kv/types.ts'
-import type { ImageBatch } from '../image/image.ts'
+import type { ImageBatch, ImageRecord } from '../image/image.ts'
+import { leapRecord } from '../kv/image-records.ts'
 import type { Entry, HardState, Membership, SnapshotMark } from '../raft/types.ts'
 import { NOBODY } from '../raft/types.ts'
 import type { WalBatch } from '../wal/wal.ts'
@@ -72,6 +73,13 @@ export function joiningImage(members: readonly Member[]): ImageBatch {
 export function firstLog(mark: SnapshotMark): WalBatch & { readonly hardState: HardState } {
   const hardState = { term: mark.term, vote: NOBODY, commit: mark.index }
   return { mark, hardState, entries: [] }
+}
+
+/** What of a backup goes into a new cluster: members and commands seen are that cluster's own. */
+export function carryOver(records: readonly ImageRecord[], leapBy: number): readonly ImageRecord[] {
+  return records
+    .filter(({ key }) => key[0] !== NODE_RECORD)
+    .map((record) => leapRecord(record, leapBy))
 }
 
 type Log = {

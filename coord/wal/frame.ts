@@ -125,9 +125,10 @@ function findBody(file: Uint8Array, at: number, header: Header): Found {
     file[end - 1] === 0 ||
     emptySectors(file, bodyFrom, end, 0) > header.emptySectors
   const before = { number: header.number - 1, crc: header.crcBefore }
-  return isTorn
-    ? tornUnlessFollowed(file, at, before)
-    : { kind: 'damaged', reason: 'the checksum of a frame does not match' }
+  const found = isTorn ? tornUnlessFollowed(file, at, before) : undefined
+  if (found?.kind === 'torn' && !isZero(file, end, file.length))
+    return { kind: 'damaged', reason: 'a frame is broken, yet more was written behind it' }
+  return found ? found : { kind: 'damaged', reason: 'the checksum of a frame does not match' }
 }
 
 /** A header that is cut off, or of which one sector is missing. */

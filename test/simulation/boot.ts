@@ -1,5 +1,6 @@
 /** How a member begins: with an empty disk at first, and after each crash from what its disk gives back. */
 import { HakiriError } from '../../lib/error.ts'
+import type { ImageRecord } from '../../coord/image/image.ts'
 import type { KvLimits } from '../../coord/kv/types.ts'
 import type { Member } from '../../coord/node/node.ts'
 import {
@@ -35,8 +36,10 @@ export function prepareDisk(
   storage: Storage,
   members: readonly Member[],
   joins: boolean,
+  records: readonly ImageRecord[],
 ): WalBatch {
-  const batch = joins ? joiningImage(members) : firstImage(members)
+  const { mark, changes } = joins ? joiningImage(members) : firstImage(members)
+  const batch = { mark, changes: [...changes, ...records] }
   storage.image.write(batch)
   storage.image.sync()
   const log = firstLog(batch.mark)

@@ -3,7 +3,11 @@
  * disk, message and status. Whoever disturbs it or asks it something does so through here.
  */
 import { readCommand, readMemberEntry } from '../../coord/node/command.ts'
+import type { ImageRecord } from '../../coord/image/image.ts'
+import { readLevel } from '../../coord/node/level.ts'
 import type { Member } from '../../coord/node/node.ts'
+import { FIRST_LEVEL, commonProtocol } from '../../coord/node/protocol.ts'
+import type { ProtocolRange } from '../../coord/node/protocol.ts'
 import type { Effect, ReplicaConfig, Request, Result } from '../../coord/node/types.ts'
 import type { Entry, MemberId } from '../../coord/raft/types.ts'
 import type { KvOutcome, RangeRequest, RangeResponse } from '../../coord/kv/types.ts'
@@ -21,10 +25,14 @@ import { createMachineClock } from './machine-clock.ts'
 import { CLIENT_LANE, createNetwork } from './network.ts'
 import type { Network } from './network.ts'
 import type { Plan } from './plan.ts'
+import { drawProgram, newerThan, programFor } from './programs.ts'
+import type { Program } from './programs.ts'
 import type { Dice } from './random.ts'
 import { createStorage } from './storage.ts'
 import type { Timeline } from './timeline.ts'
 import type { PeerMessage } from '../../coord/node/transport.ts'
+import { pack, throughWire, unpack } from './wire.ts'
+import type { Parcel } from './wire.ts'
 
 /** What a client asks of one member. */
 export type Ask =
@@ -40,7 +48,9 @@ type Payload =
       readonly kind: 'peer'
       readonly to: MemberId
       readonly from: MemberId
-      readonly message: PeerMessage
+      readonly parcel: Parcel
+      /** How the sender greeted. */
+      readonly spoken: ProtocolRange
     }
   | {
       readonly kind: 'snapshot'
@@ -48,6 +58,7 @@ type Payload =
       readonly from: MemberId
       readonly message: SnapshotMessage
       readonly image: ImageState
+      readonly spoken: ProtocolRange
     }
   | {
       readonly kind: 'snapshot-done'
@@ -62,7 +73,7 @@ type Payload =
       readonly ask: Ask
       readonly answer: (told: Told) => void
     }
-  | { readonly kind: 'told'; readonly act: () => void }
+  | { readonly kind: 'told'; readonly act: () => unknown }
 
 export type Machine = {
   readonly host: Host
@@ -72,6 +83,10 @@ export type Machine = {
   isLost: boolean
   /** It has left the cluster and is not started again. */
   isRetired: boolean
+  /** What it runs from its next start on. */
+  program: Program
+  /** Whether it was given an older program on the way, which may turn out to be too old. */
+  isDowngraded: boolean
   /** The newest image, while an older one is in its place. */
   spare: ImageState | undefined
   /** Pretends to be the member that lives on another machine. */
@@ -83,7 +98,6 @@ export type Cluster = {
   readonly network: Network<Payload>
   readonly truth: Truth
   readonly raft: RaftChecker
-  readonly clusterId: bigint
   machineOf(member: MemberId): Machine | undefined
   /** Machines whose process runs. */
   running(): Machine[]
@@ -93,9 +107,15 @@ export type Cluster = {
     members: readonly Member[],
     joins: boolean,
     isImposter?: boolean,
+    /** What it holds to begin with, beside the list of members. */
+    records?: readonly ImageRecord[],
   ): Machine
   /** Starts a machine's process; a refused disk counts as lost. */
   start(machine: Machine): boolean
+  /** The same after a while, whatever becomes of it then. */
+  startIn(ms: number, machine: Machine): void
+  /** All machines go; new ones of a new cluster hold these records. */
+  succeed(firstMembers: readonly Member[], records: readonly ImageRecord[]): void
   /** Asks a member over the network; nothing at all comes back if something is lost on the way. */
   ask(client: number, machine: Machine, ask: Ask, answer: (told: Told) => void): void
   members(): readonly Member[]
@@ -167,15 +187,17 @@ export function createCluster({
   trace,
   firstMembers,
 }: ClusterSetup): Cluster {
-  const clusterId = dice.id()
+  let [clusterId, era, first] = [dice.id(), 0, firstMembers]
   const machines: Machine[] = []
   const truth = createTruth()
   const state = createStateChecker()
-  const raft = createRaftChecker({
-    now: () => timeline.now(),
-    onCommitted: learn,
-    startIndex: FIRST_SEED_SLOT,
-  })
+  const newChecker = (): RaftChecker =>
+    createRaftChecker({
+      now: () => timeline.now(),
+      onCommitted: learn,
+      startIndex: FIRST_SEED_SLOT,
+    })
+  let raft = newChecker()
   const network = createNetwork<Payload>(timeline, dice.fork('network'), (_from, _to, payload) =>
     arrive(payload),
   )
@@ -198,15 +220,20 @@ export function createCluster({
     machines.findLast(({ host, isRetired }) => host.member === member && !isRetired)
 
   function arrive(payload: Payload): void {
-    if (payload.kind === 'told') return payload.act()
+    if (payload.kind === 'told') return void payload.act()
     const machine = machineOf(payload.to)
     const host = machine?.host
     if (!machine || !host?.replica()) return
     switch (payload.kind) {
       case 'peer':
         if (host.replica()?.isRemoved(payload.from)) return refused(payload.from, payload.to)
-        return host.receive(payload.from, payload)
+        if (!canSpeak(host, payload.spoken)) return undefined
+        host.greeted(payload.from, payload.spoken)
+        for (const message of unpack(payload.parcel, host.program()))
+          host.receive(payload.from, message)
+        return undefined
       case 'snapshot': {
+        if (!canSpeak(host, payload.spoken)) return undefined
         const life = machineOf(payload.from)?.host.lives() ?? 0
         const done = (isTaken: boolean): void => {
           const back = {
@@ -227,6 +254,9 @@ export function createCluster({
         return serve(machine, payload.ask, payload.answer)
     }
   }
+
+  const canSpeak = (host: Host, spoken: ProtocolRange): boolean =>
+    commonProtocol(host.replica()!.protocols(), spoken) !== undefined
 
   function post(from: MemberId, to: MemberId, lane: string, payload: Payload): void {
     const [source, target] = [machineOf(from), machineOf(to)]
@@ -272,20 +302,26 @@ export function createCluster({
     timeline,
     send(from, { to, message }) {
       sent(from, to, message)
-      const target = machineOf(to)
+      const [source, target] = [machineOf(from), machineOf(to)]
+      const spoken = source?.host.replica()?.protocols()
+      if (!source || !spoken) return
       if (!target?.host.replica()) {
         timeline.after(1, () => machineOf(from)?.host.unreachable(to))
         return
       }
-      post(from, to, laneOf(message), { kind: 'peer', from, to, message })
+      const parcel = pack(message, source.host.program(), plan.isOnWire)
+      post(from, to, laneOf(message), { kind: 'peer', from, to, parcel, spoken })
     },
     sendSnapshot(from, to, message, image) {
       if (!image.mark) return
       trace(() => `${timeline.now().toFixed(2)} ${from}→${to} snapshot ${image.mark?.index}`)
       const host = machineOf(from)?.host
       const life = host?.lives()
-      const whole = { ...message, mark: image.mark }
-      post(from, to, 'snapshot', { kind: 'snapshot', from, to, message: whole, image })
+      const spoken = host?.replica()?.protocols()
+      if (!spoken) return
+      const marked = { ...message, mark: image.mark }
+      const whole = plan.isOnWire ? throughWire(marked) : marked
+      post(from, to, 'snapshot', { kind: 'snapshot', from, to, message: whole, image, spoken })
       timeline.after(SNAPSHOT_TIMEOUT_MS, () => {
         if (host?.lives() === life) host?.snapshotSent(to, false)
       })
@@ -308,9 +344,23 @@ export function createCluster({
       const machine = machines.find((one) => one.host === host)
       if (!machine) return
       if (why === 'removed' || why === 'disk-lost') machine.isRetired = true
+      if (why === 'too-old') tooOld(machine)
       const mayLose = machine.isImposter || why !== 'disk-lost'
       demand(mayLose, 'refusal', () => `${host.member} was told that its disk is lost`)
     },
+  }
+
+  /** Only who was given an older program, or came with one, may meet what it cannot read. */
+  function tooOld(machine: Machine): void {
+    const { host } = machine
+    const wasThere = first.some(({ id }) => id === host.member)
+    demand(
+      !wasThere || machine.isDowngraded,
+      'refusal',
+      () => `${host.member} was led to what its program cannot read`,
+    )
+    machine.program = newerThan(host.program())
+    cluster.startIn(500, machine)
   }
 
   function look(host: Host, effects: readonly Effect[]): void {
@@ -321,13 +371,16 @@ export function createCluster({
     state.looked(host.member, replica)
   }
 
-  return {
+  const cluster: Cluster = {
     machines,
     network,
     truth,
-    raft,
-    clusterId,
-    firstMembers,
+    get raft() {
+      return raft
+    },
+    get firstMembers() {
+      return first
+    },
     machineOf,
     running: () => machines.filter(({ host, isImposter }) => host.replica() && !isImposter),
     leader: () =>
@@ -342,7 +395,7 @@ export function createCluster({
         .toSorted((a, b) => b.host.replica()!.applied - a.host.replica()!.applied)[0]
       return best?.host.replica()?.members() ?? []
     },
-    addMachine(member, members, joins, isImposter = false) {
+    addMachine(member, members, joins, isImposter = false, records = []) {
       const own = dice.fork(`machine ${machines.length}`)
       const rate = plan.isDrifting ? own.between(1 / plan.driftMax, plan.driftMax) : 1
       const lifeDice = own.fork('life')
@@ -357,7 +410,10 @@ export function createCluster({
         dice: own.fork('timers'),
         timerSlack: plan.timerSlack,
         config(life) {
-          const known = configs.get(life) ?? configOf(plan, clusterId, member, lifeDice)
+          const known = configs.get(life) ?? {
+            ...configOf(plan, clusterId, member, lifeDice),
+            protocols: machine.program,
+          }
           configs.set(life, known)
           return known
         },
@@ -365,7 +421,7 @@ export function createCluster({
           createStorage(timeline, own.fork('storage'), formation, { synced, failed }),
       })
       host.storage.setSyncMs(plan.syncMs)
-      const log = prepareDisk(host.storage, members, joins)
+      const log = prepareDisk(host.storage, members, joins, records)
       if (!isImposter) {
         raft.written(member, log)
         raft.synced(member, log)
@@ -373,6 +429,8 @@ export function createCluster({
       const machine: Machine = {
         host,
         slot: machines.length,
+        program: drawProgram(plan.isMixed, own.fork('program')),
+        isDowngraded: false,
         isLost: false,
         isRetired: false,
         spare: undefined,
@@ -383,6 +441,8 @@ export function createCluster({
     },
     start(machine) {
       if (machine.host.replica() || machine.isRetired) return true
+      const level = levelOf(machine.host.storage.image.state())
+      machine.program = programFor(level, machine.program)
       let isAccepted = machine.host.start()
       if (!isAccepted && machine.spare) {
         machine.host.storage.image.putBack(machine.spare)
@@ -392,10 +452,25 @@ export function createCluster({
       if (!isAccepted) trace(() => `${timeline.now().toFixed(2)} ${machine.host.member} is refused`)
       return isAccepted
     },
+    startIn: (ms, machine) => void timeline.after(ms, () => cluster.start(machine)),
+    succeed(next, records) {
+      for (const machine of machines) {
+        machine.isRetired = true
+        machine.host.stop('succeeded', true)
+      }
+      trace(() => `${timeline.now().toFixed(2)} a backup is restored`)
+      era++
+      ;[clusterId, first, raft] = [dice.id(), next, newChecker()]
+      for (const { id } of next) cluster.addMachine(id, next, false, false, records)
+    },
     ask(client, machine, ask, answer) {
+      const asked = era
       const slot = CLIENT_SLOTS + client
       const reply = (told: Told): void =>
-        network.send(machine.slot, slot, CLIENT_LANE, { kind: 'told', act: () => answer(told) })
+        network.send(machine.slot, slot, CLIENT_LANE, {
+          kind: 'told',
+          act: () => asked === era && answer(told),
+        })
       network.send(slot, machine.slot, CLIENT_LANE, {
         kind: 'ask',
         to: machine.host.member,
@@ -404,10 +479,20 @@ export function createCluster({
       })
     },
   }
+  return cluster
 }
 
 function describe(message: PeerMessage): string {
   if (message.kind !== 'raft') return message.kind
   const { kind, term } = message.message
   return `${kind} ${term}`
+}
+
+/** The level that a disk holds. */
+function levelOf({ records }: ImageState): number {
+  for (const { key, value } of records) {
+    const level = key[0] === 1 ? readLevel(key, value) : undefined
+    if (level !== undefined) return level
+  }
+  return FIRST_LEVEL
 }

@@ -6,6 +6,8 @@ import type { ClientWorld } from './clients.ts'
 import type { Machine } from './cluster.ts'
 import type { Operator } from './operator.ts'
 import type { Disturbance } from './plan.ts'
+import { newerThan, olderThan } from './programs.ts'
+import type { Program } from './programs.ts'
 import type { Dice } from './random.ts'
 import { demand } from './checks/violation.ts'
 import { grantMany } from './sessions.ts'
@@ -13,7 +15,8 @@ import type { SessionWorld } from './sessions.ts'
 
 export type DisturbedWorld = SessionWorld & { readonly operator: Operator }
 
-const MASS = 950
+/** Who grants many leases at once. */
+export const MASS = 950
 
 /** A machine comes back after a while, whatever has become of it meanwhile. */
 export function restartLater(world: ClientWorld, machine: Machine, afterMs: number): void {
@@ -65,13 +68,20 @@ function losePower(world: ClientWorld, machine: Machine, dice: Dice, isPowerLoss
   restartLater(world, machine, dice.exponential(1500))
 }
 
+/** Whether a disk may go for good: enough are left, all others are there, and the cluster stands. */
+function mayLose({ cluster }: ClientWorld): boolean {
+  const voters = cluster.members().filter(({ isLearner }) => !isLearner)
+  const present = cluster.machines.filter(({ isRetired, isImposter }) => !isRetired && !isImposter)
+  return (
+    voters.length >= 3 &&
+    present.every(({ isLost, host }) => !isLost && host.storage.formation.isFormed)
+  )
+}
+
 /** One bit of a disk is wrong (D5): it is refused, or the bit did not matter. */
 function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
   const { cluster, operator } = world
-  const voters = cluster.members().filter(({ isLearner }) => !isLearner)
-  const isBearable =
-    voters.length >= 3 && !cluster.machines.some(({ isLost, isRetired }) => isLost && !isRetired)
-  if (!isBearable || operator.isBusy()) return
+  if (!mayLose(world) || operator.isBusy()) return
   machine.host.stop('power', true)
   const { wal, image } = machine.host.storage
   const before = image.state()
@@ -89,6 +99,36 @@ function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
       operator.add(true)
     }
   })
+}
+
+/** A sector reads as another one, or as it was before (D8); the next time it may read right. */
+function misread(world: DisturbedWorld, machine: Machine, dice: Dice): void {
+  const { cluster, operator } = world
+  if (!mayLose(world) || operator.isBusy()) return
+  machine.host.stop('power', true)
+  const { wal } = machine.host.storage
+  const { isServed, heal } = wal.misread()
+  demand(!isServed, 'refusal', () => `${machine.host.member} takes a wrong sector for its log`)
+  if (dice.chance(0.5)) {
+    heal()
+    return restartLater(world, machine, dice.exponential(800))
+  }
+  machine.isLost = true
+  operator.remove(machine.host.member)
+  operator.add(true)
+}
+
+/** Another program takes over, as soon as the process has ended (M3). */
+function change(world: ClientWorld, machine: Machine, next: (program: Program) => Program): void {
+  const { host } = machine
+  const program = next(machine.program)
+  if (!world.plan.isMixed || program === machine.program) return
+  const level = host.replica()?.protocols().min ?? 1
+  if (program.max < level) return
+  machine.isDowngraded ||= program.max < machine.program.max
+  machine.program = program
+  host.stop('killed', false)
+  restartLater(world, machine, 100)
 }
 
 /** An operator puts an older image back (P5): the log fills it up, or it is refused. */
@@ -189,6 +229,14 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
       return operator.moveLeader()
     case 'mass-expiry':
       return grantMany(world, MASS, dice, 30)
+    case 'misread':
+      return misread(world, victim, dice)
+    case 'swap-member':
+      return operator.swap(host.member)
+    case 'upgrade':
+      return change(world, victim, newerThan)
+    case 'downgrade':
+      return change(world, victim, olderThan)
   }
 }
 

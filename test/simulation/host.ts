@@ -3,6 +3,8 @@
  * waits in its inbox until the process gets a turn, so that a pause or a blocked event loop (P2, P3) holds
  * everything up at once; each turn takes all that waits and then carries out the effects in order.
  */
+import { PROTOCOLS } from '../../coord/node/protocol.ts'
+import type { ProtocolRange } from '../../coord/node/protocol.ts'
 import { createReplica } from '../../coord/node/replica.ts'
 import type {
   Effect,
@@ -13,6 +15,7 @@ import type {
   Request,
   Result,
 } from '../../coord/node/types.ts'
+import type { PeerMessage } from '../../coord/node/transport.ts'
 import type { MemberId, Message } from '../../coord/raft/types.ts'
 import { loadState, startFrom } from './boot.ts'
 import type { ImageState } from './image-disk.ts'
@@ -53,7 +56,10 @@ export type Host = {
   isPaused(): boolean
   /** How many lives the process had. */
   lives(): number
-  receive(from: MemberId, out: Outgoing): void
+  /** What the process runs, or ran last. */
+  program(): ProtocolRange
+  greeted(from: MemberId, spoken: ProtocolRange): void
+  receive(from: MemberId, message: PeerMessage): void
   receiveSnapshot(
     message: SnapshotMessage,
     image: ImageState,
@@ -222,7 +228,9 @@ export function createHost(world: HostWorld, setup: HostSetup): Host {
     pause: (ms) => void (pausedUntil = Math.max(pausedUntil, timeline.now() + ms)),
     isPaused: () => timeline.now() < pausedUntil,
     lives: () => lives,
-    receive: (from, { message }) => input(() => life?.replica.receive(from, message, nowMs())),
+    program: () => setup.config(lives).protocols ?? PROTOCOLS,
+    greeted: (from, spoken) => input(() => life?.replica.greeted(from, spoken, nowMs())),
+    receive: (from, message) => input(() => life?.replica.receive(from, message, nowMs())),
     receiveSnapshot(message, image, done) {
       input(() => {
         if (!life) return

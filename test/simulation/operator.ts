@@ -7,11 +7,14 @@ import type { MemberQuestion } from '../../coord/node/transport.ts'
 import { askFor } from './clients.ts'
 import type { ClientWorld } from './clients.ts'
 import type { Machine } from './cluster.ts'
+import { programFor } from './programs.ts'
 import type { Dice } from './random.ts'
 
 export type Operator = {
   add(isLearner: boolean): void
   remove(member: MemberId): void
+  /** A newcomer takes the member's place once it has caught up. */
+  swap(member: MemberId): void
   moveLeader(): void
   /** A change is on its way. */
   isBusy(): boolean
@@ -41,10 +44,24 @@ export function createOperator(world: ClientWorld, dice: Dice): Operator {
 
   function reconcile(): void {
     const members = cluster.members()
+    upgrade()
     for (const { id } of members) {
       if (cluster.machines.some(({ host, isImposter }) => !isImposter && host.member === id))
         continue
       cluster.start(cluster.addMachine(id, members, true))
+    }
+  }
+
+  /** A program that the others do not let in any more gives way to a newer one. */
+  function upgrade(): void {
+    const running = cluster.running()
+    const level = Math.max(0, ...running.map(({ host }) => host.replica()!.protocols().min))
+    for (const machine of running) {
+      const program = programFor(level, machine.host.program())
+      if (program === machine.host.program()) continue
+      machine.program = program
+      machine.host.stop('killed', false)
+      cluster.startIn(100, machine)
     }
   }
 
@@ -54,6 +71,10 @@ export function createOperator(world: ClientWorld, dice: Dice): Operator {
     add(isLearner) {
       if (cluster.members().length >= MEMBERS_MAX) return
       member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner, replaces: 0n })
+    },
+    swap(replaces) {
+      if (cluster.members().length >= MEMBERS_MAX) return
+      member({ kind: 'add', peerUrls: [`http://added-${added++}`], isLearner: true, replaces })
     },
     // One loss is enough.
     remove(id) {

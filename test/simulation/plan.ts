@@ -33,6 +33,10 @@ export const DISTURBANCES = [
   'reuse-id',
   'move-leader',
   'mass-expiry',
+  'misread',
+  'swap-member',
+  'upgrade',
+  'downgrade',
 ] as const
 export type Disturbance = (typeof DISTURBANCES)[number]
 
@@ -63,6 +67,14 @@ export type Plan = {
   readonly inflightMax: number
   readonly appendBytesMax: number
   readonly compactEvery: number
+  /** Whether messages travel as bytes of the real codec, or as they are. */
+  readonly isOnWire: boolean
+  /** Whether members run programs of different age. */
+  readonly isMixed: boolean
+  /** Whether a backup is put back on the way. */
+  readonly isRestored: boolean
+  /** Leases that end all at once, some way into the run; 0: none. */
+  readonly massLeases: number
 }
 
 export type PlanOptions = { readonly nodes?: number; readonly ticks?: number }
@@ -107,6 +119,10 @@ const WEIGHTS: { readonly [name in Disturbance]: number } = {
   'reuse-id': 1,
   'move-leader': 4,
   'mass-expiry': 2,
+  misread: 1,
+  'swap-member': 2,
+  upgrade: 3,
+  downgrade: 1,
 }
 
 function drawDisturbances(dice: Dice): (readonly [Disturbance, number])[] {
@@ -150,5 +166,9 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
     inflightMax: dice.pick([1, 4, 64]),
     appendBytesMax: dice.pick([200, 4096, 65536]),
     compactEvery: dice.pick([0, 500, 2000]),
+    isOnWire: dice.chance(0.5),
+    isMixed: dice.chance(0.4),
+    isRestored: dice.chance(0.15),
+    massLeases: dice.chance(0.03) ? 10_000 : 0,
   }
 }

@@ -2,8 +2,6 @@
  * One seed from beginning to end: a cluster forms, clients work while everything goes wrong, then all
  * faults end and it has to recover: a leader, answers for all who wait, equal states everywhere.
  */
-import { firstMemberId } from '../../coord/node/ids.ts'
-import type { Member } from '../../coord/node/node.ts'
 import { createHistory } from './checks/history.ts'
 import type { History } from './checks/history.ts'
 import { createLeaseChecker } from './checks/leases.ts'
@@ -13,7 +11,7 @@ import { Violation, demand } from './checks/violation.ts'
 import { createClient, createCompactor, write } from './clients.ts'
 import { createCluster } from './cluster.ts'
 import type { Cluster, Machine } from './cluster.ts'
-import { createDisturbances } from './disturb.ts'
+import { MASS, createDisturbances } from './disturb.ts'
 import type { DisturbedWorld } from './disturb.ts'
 import { CALM_NETWORK } from './network.ts'
 import { createOperator, inList } from './operator.ts'
@@ -22,7 +20,8 @@ import type { Plan, PlanOptions } from './plan.ts'
 import { createDice, hashText } from './random.ts'
 import type { Dice } from './random.ts'
 import { commandOf, putOf, rangeOf } from './requests.ts'
-import { createSession } from './sessions.ts'
+import { membersFor, planRestore } from './restore.ts'
+import { createSession, grantMany } from './sessions.ts'
 import { createTimeline } from './timeline.ts'
 import type { Timeline } from './timeline.ts'
 import { createWatcher } from './watchers.ts'
@@ -59,7 +58,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     options.trace?.(text)
   }
   options.trace?.(JSON.stringify(plan))
-  const firstMembers = drawMembers(plan)
+  const firstMembers = membersFor('simulation', plan.nodes)
   const cluster = createCluster({
     plan,
     dice: dice.fork('cluster'),
@@ -84,17 +83,6 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     commits: cluster.raft.committedIndex(),
     counts: { ...world?.history.counts, ...world?.leases.counts, ...cluster.network.counts },
   }
-}
-
-function drawMembers(plan: Plan): readonly Member[] {
-  const urls = Array.from({ length: plan.nodes }, (_, nth) => `http://n${nth}`)
-  return urls.map((url) => ({
-    id: firstMemberId('simulation', url),
-    name: '',
-    peerUrls: [url],
-    clientUrls: [],
-    isLearner: false,
-  }))
 }
 
 function build(plan: Plan, dice: Dice, timeline: Timeline, cluster: Cluster): World {
@@ -137,6 +125,10 @@ function populate(world: World, dice: Dice): void {
     begin(createSession(world, 100 + nth, dice.fork(`session ${nth}`)))
   if (plan.compactEvery > 0) begin(createCompactor(world, 200, dice.fork('compactor')))
   timeline.after(1000, createDisturbances(world, dice.fork('disturbances')))
+  const ownMass = dice.fork('mass')
+  if (plan.massLeases > 0)
+    timeline.after(1000, () => grantMany(world, MASS, ownMass, plan.massLeases))
+  if (plan.isRestored) planRestore(world, dice.fork('restore'))
   const look = (): void => {
     timeline.after(700, look)
     world.operator.reconcile()
@@ -209,11 +201,12 @@ function recover(world: World): void {
   )
   demand(last.size > 0, 'liveness', () => 'nobody takes a write')
   until(
-    (plan.leaseTtl + 4) * 2000 + 20 * electionMs + LEFTOVERS_MS,
+    (plan.leaseTtl + 4) * 2000 + 20 * electionMs + LEFTOVERS_MS + plan.massLeases * 2,
     () => cluster.truth.model.leases.size === 0,
     'leases do not end',
   )
   until(LEFTOVERS_MS, () => areEqual(world), 'members do not become equal')
+  until(LEFTOVERS_MS, () => isLevel(world), 'the level is not what all speak')
   for (const watcher of watchers) watcher.hurry()
   const top = cluster.truth.model.revision()
   until(
@@ -282,6 +275,15 @@ function areEqual(world: World): boolean {
     .filter(({ isLost }) => !isLost)
     .map(({ host }) => host.replica()?.applied)
   return applied.every((index) => index === world.cluster.raft.committedIndex())
+}
+
+/** Nobody speaks less than the level, and nothing holds it back. */
+function isLevel(world: World): boolean {
+  // Whoever is gone may have been older.
+  if (inList(world).some(({ host }) => !host.replica())) return true
+  const replicas = inList(world).flatMap(({ host }) => host.replica() ?? [])
+  const most = Math.min(...replicas.map((replica) => replica.protocols().max))
+  return replicas.every((replica) => replica.protocols().min === most)
 }
 
 /** K3, and that what everybody holds is what the log says. */

@@ -102,17 +102,34 @@ export function createSession(world: SessionWorld, client: number, dice: Dice): 
   return begin
 }
 
-/** Many leases, each with a key, that nobody renews: they end all at once (L3). */
+/** Grants under way at a time, so that no member turns most of them away. */
+const UNDER_WAY = 2000
+/** When many end, counted from the first grant: what is granted later lives shorter. */
+const MANY_MS = 8000
+/** A key each is enough where leases are few; where they are many it would drown them. */
+const KEYS_EVERY = 20
+
+/** Many leases, with keys, that nobody renews: they end all at once (L3). */
 export function grantMany(world: SessionWorld, client: number, dice: Dice, number: number): void {
-  for (let nth = 0; nth < number; nth++)
-    grant(world, client, dice, 1 + dice.int(2), (lease) => {
-      const running = world.cluster.running()
-      if (lease === undefined || running.length === 0) return
-      write(
-        world,
-        client,
-        dice.pick(running),
-        commandOf(putOf(`mass/${nth}`, `#m${client}.${lease}|`, lease)),
-      )
+  const isMany = number > UNDER_WAY
+  const endMs = world.timeline.now() + MANY_MS
+  const ttl = (): number =>
+    isMany ? Math.max(1, Math.ceil((endMs - world.timeline.now()) / 1000)) : 1 + dice.int(2)
+  let begun = 0
+  function next(): void {
+    const nth = begun++
+    if (nth >= number || (isMany && !world.isOpen())) return
+    grant(world, client, dice, ttl(), (lease) => {
+      if (lease !== undefined && (!isMany || nth % KEYS_EVERY === 0)) attach(nth, lease)
+      if (lease === undefined) world.timeline.after(dice.exponential(200), next)
+      else next()
     })
+  }
+  function attach(nth: number, lease: bigint): void {
+    const running = world.cluster.running()
+    if (running.length === 0) return
+    const put = commandOf(putOf(`mass/${nth}`, `#m${client}.${lease}|`, lease))
+    write(world, client, dice.pick(running), put)
+  }
+  for (let n = 0; n < Math.min(number, UNDER_WAY); n++) next()
 }

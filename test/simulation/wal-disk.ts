@@ -32,6 +32,12 @@ export type WalDisk = {
   /** Power goes: the frame on its way may be whole, torn or gone; what waited is gone. */
   crash(): void
   flipBit(): void
+  /**
+   * A sector is not what was written there: it holds another one's bytes, or what was there before its
+   * last frames. Says whether a recovery takes for its log what was never written so; a tail that is cut
+   * short is no such thing. `heal` puts it right.
+   */
+  misread(): { readonly isServed: boolean; heal(): void }
   /** Undefined if the bytes are refused. */
   recover(): DiskRecovery | undefined
   sizeBytes(): number
@@ -82,6 +88,26 @@ export function createWalDisk(dice: Dice): WalDisk {
     return { bytes, chain: sealFrame(bytes, bodyBytes, chain, length) }
   }
 
+  function misread(): { readonly isServed: boolean; heal(): void } {
+    const good = readFrames(file)
+    const whole = file.slice()
+    const heal = (): void => void file.set(whole)
+    const sectors = Math.floor(length / SECTOR_BYTES)
+    if (!good || sectors < 2) return { isServed: false, heal }
+    const at = dice.int(sectors) * SECTOR_BYTES
+    const other = dice.int(sectors) * SECTOR_BYTES
+    const isStale = dice.chance(0.5)
+    // Bytes are only ever added: what was there before ends where one of the frames begins.
+    if (isStale) file.fill(0, at + dice.int(SECTOR_BYTES), at + SECTOR_BYTES)
+    else file.copyWithin(at, other, other + SECTOR_BYTES)
+    const found = readFrames(file)
+    const texts = (records: readonly WalRecord[]): readonly string[] => records.map(recordText)
+    const [told, written] = [texts(found?.records ?? []), texts(good.records)]
+    const isWrong = told.some((text, place) => text !== written[place])
+    const isShort = !!found && told.length < safeRecords(good, at)
+    return { isServed: isWrong || isShort, heal }
+  }
+
   return {
     append: (item) => void waiting.push(item),
     hasWaiting: () => waiting.length > 0,
@@ -112,6 +138,7 @@ export function createWalDisk(dice: Dice): WalDisk {
       const at = dice.int(length)
       file[at] = file[at]! ^ (1 << dice.int(8))
     },
+    misread,
     recover() {
       const found = readFrames(file)
       if (!found) return undefined
@@ -123,8 +150,25 @@ export function createWalDisk(dice: Dice): WalDisk {
   }
 }
 
+/**
+ * What a recovery has to give, or refuse, with this sector wrong. The last frame may pass for one that was
+ * under way, and with it those before it whose beginning lies in the same sector: nothing is left then
+ * that could tell where one ended and the next began.
+ */
+function safeRecords({ frames, records }: Frames, sector: number): number {
+  const last = frames.at(-1)
+  if (!last) return records.length
+  const isLost = last.at >= sector && last.at < sector + SECTOR_BYTES
+  return isLost ? frames.find(({ at }) => at >= sector)!.before : last.before
+}
+
+const recordText = (record: WalRecord): string =>
+  JSON.stringify(record, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+
 type Frames = {
   readonly records: readonly WalRecord[]
+  /** Where each frame begins, and how many records stand before it. */
+  readonly frames: readonly { readonly at: number; readonly before: number }[]
   readonly length: number
   readonly chain: Chain
   readonly cutBytes: number
@@ -133,16 +177,18 @@ type Frames = {
 function readFrames(file: Uint8Array): Frames | undefined {
   const records: WalRecord[] = []
   let chain: Chain = { number: 0, crc: 0 }
+  const frames: { at: number; before: number }[] = []
   for (let at = 0; ;) {
     const found = findFrame(file, at, chain)
-    if (found.kind === 'end') return { records, length: at, chain, cutBytes: 0 }
+    if (found.kind === 'end') return { records, frames, length: at, chain, cutBytes: 0 }
     if (found.kind === 'torn') {
       const cutBytes = file.findLastIndex((byte) => byte !== 0) + 1 - at
-      return { records, length: at, chain, cutBytes }
+      return { records, frames, length: at, chain, cutBytes }
     }
     if (found.kind !== 'frame') return undefined
     const read = readRecords(file, found.frame.bodyFrom, found.frame.bodyTo)
     if (!read) return undefined
+    frames.push({ at, before: records.length })
     for (const record of read) records.push(record)
     at = found.frame.end
     chain = found.frame.chain

@@ -35,6 +35,8 @@ export type History = {
   readTxn(asked: Asked, request: TxnRequest, answer: KvOutcome<TxnResponse>, revision: number): void
   /** The command was refused for certain: it must never take effect. */
   refused(command: KvCommand): void
+  /** A backup goes on as a new cluster: revisions still rise, the log begins anew. */
+  restored(): void
   /** At the end: nothing that was refused for certain is there. */
   finish(): void
   readonly counts: { writes: number; reads: number; refused: number }
@@ -152,6 +154,9 @@ export function createHistory(truth: Truth): History {
       const told = answeredTxn(answer.value)
       const is = model.txnAt(request, revision)
       demand(told === is, 'history', () => `a transaction at ${revision}: ${told}, not ${is}`)
+    },
+    restored() {
+      acknowledged = { revision: acknowledged.revision, index: 0 }
     },
     refused(command) {
       counts.refused++

@@ -14,6 +14,8 @@ export type LeaseChecker = {
   claimed(key: string, client: number, lease: bigint): void
   /** The client gives the lease up, before it asks for that. */
   givenUp(lease: bigint): void
+  /** A backup is the truth from now on: what was known of leases before says nothing. */
+  restored(): void
   /** At the end: every lease that nobody renews has gone. */
   finish(): void
   readonly counts: { renewals: number; expiries: number; claims: number }
@@ -99,6 +101,9 @@ export function createLeaseChecker(world: LeaseWorld): LeaseChecker {
       if (world.areClocksTrue)
         demand(isFree, 'L1', () => `${key}: held by ${holder?.client}, given to ${client}`)
       holders.set(key, { client, lease })
+    },
+    restored() {
+      for (const known of [renewals, expiries, revokedAt, holders]) known.clear()
     },
     givenUp: (lease) => void over.add(lease),
     finish() {

@@ -22,6 +22,10 @@ export type RemovedLease = ModelLease & { readonly index: number; readonly isExp
 
 export type Model = {
   apply(index: number, command: KvCommand): ModelRecord
+  /** Forgets everything. */
+  reset(): void
+  /** The revision is so far ahead, and all before is compacted. */
+  leap(by: number): void
   revision(): number
   compactRevision(): number
   /** Events of one revision, in the order of their keys' changes. */
@@ -207,6 +211,14 @@ export function createModel(firstRevision = 1): Model {
       const outcome = outcomeOf(index, command, draft)
       keep(draft)
       return { index, revision, outcome }
+    },
+    reset() {
+      for (const kept of [versions, events, leases, removed]) kept.clear()
+      ;[revision, compactRevision] = [firstRevision, 0]
+    },
+    leap(by) {
+      revision += by
+      compactRevision = revision
     },
     revision: () => revision,
     compactRevision: () => compactRevision,

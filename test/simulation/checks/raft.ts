@@ -11,7 +11,12 @@ import type { LogView } from './log-view.ts'
 import { demand } from './violation.ts'
 
 /** One place of the committed log, as the world first saw it committed. */
-export type CommittedEntry = { readonly entry: Entry; readonly hash: number }
+export type CommittedEntry = {
+  readonly entry: Entry
+  readonly hash: number
+  /** In which it was seen to be. */
+  readonly term: number
+}
 /** Where and when an entry came into being: the first time a leader had it written. */
 export type Birth = { readonly member: MemberId; readonly atMs: number }
 
@@ -116,7 +121,7 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
     const isSafe =
       hasQuorum(before, index, entry.term) || hasQuorum(status.membership, index, entry.term)
     demand(isSafe, 'R6', () => `${member} commits ${index}, not durable on a quorum`)
-    committed.set(index, { entry, hash: entryHash(entry) })
+    committed.set(index, { entry, hash: entryHash(entry), term: status.term })
     committedTop = index
     onCommitted(entry)
   }
@@ -144,13 +149,16 @@ export function createRaftChecker({ now, onCommitted, startIndex }: RaftWatcher)
     else demand(leader === member, 'R1', () => `${leader} and ${member} both lead term ${term}`)
     if (log.ledTerm === term) return
     log.ledTerm = term
-    const top = committed.get(committedTop)?.entry
-    if (!top || log.written.markIndex > committedTop) return
-    const held = log.written.termAt(committedTop)
+    // Elected long ago, it may learn of that only now: it has what was committed before its term.
+    let place = committedTop
+    while (place > startIndex && (committed.get(place)?.term ?? 0) >= term) place--
+    const top = committed.get(place)?.entry
+    if (!top || log.written.markIndex > place) return
+    const held = log.written.termAt(place)
     demand(
       held === top.term,
       'R3',
-      () => `${member} leads term ${term} without committed ${committedTop}: ${held}/${top.term}`,
+      () => `${member} leads term ${term} without committed ${place}: ${held}/${top.term}`,
     )
   }
 

@@ -26,6 +26,8 @@ export type Truth = {
   record(tag: string): ModelRecord | undefined
   /** The record of the command that made this revision. */
   maker(revision: number): ModelRecord | undefined
+  /** A backup that reached to `index` goes on as a new cluster, its revisions so far ahead. */
+  restored(index: number, leap: number): void
   /** Called for each command that took effect. */
   onApplied(listen: (logged: LoggedCommand, record: ModelRecord) => void): void
 }
@@ -35,27 +37,46 @@ export function createTruth(): Truth {
   const sequences = new Map<bigint, number>()
   const byTag = new Map<string, ModelRecord>()
   const byRevision = new Map<number, ModelRecord>()
+  let learnt: LoggedCommand[] = []
   const listeners: ((logged: LoggedCommand, record: ModelRecord) => void)[] = []
   return {
     model,
     record: (tag) => byTag.get(tag),
     maker: (revision) => byRevision.get(revision),
     onApplied: (listen) => void listeners.push(listen),
+    restored(index, leap) {
+      const kept = learnt.filter((logged) => logged.index <= index)
+      model.reset()
+      learnt = kept
+      byTag.clear()
+      byRevision.clear()
+      sequences.clear()
+      for (const logged of kept) take(logged)
+      model.leap(leap)
+      learnt = []
+      sequences.clear()
+    },
     learn(logged) {
-      const { index, origin, seq, command } = logged
+      const { origin, seq } = logged
       if (seq <= (sequences.get(origin) ?? 0)) return
       sequences.set(origin, seq)
-      if (!command) return
-      const before = model.revision()
-      const record = model.apply(index, command)
-      if (record.revision > before) byRevision.set(record.revision, record)
-      const tag = tagOf(command)
-      if (tag !== undefined) {
-        demand(!byTag.has(tag), 'history', () => `the command ${tag} took effect twice`)
-        byTag.set(tag, record)
-      }
-      for (const listen of listeners) listen(logged, record)
+      learnt.push(logged)
+      const record = take(logged)
+      if (record) for (const listen of listeners) listen(logged, record)
     },
+  }
+
+  function take({ index, command }: LoggedCommand): ModelRecord | undefined {
+    if (!command) return undefined
+    const before = model.revision()
+    const record = model.apply(index, command)
+    if (record.revision > before) byRevision.set(record.revision, record)
+    const tag = tagOf(command)
+    if (tag !== undefined) {
+      demand(!byTag.has(tag), 'history', () => `the command ${tag} took effect twice`)
+      byTag.set(tag, record)
+    }
+    return record
   }
 }
 
