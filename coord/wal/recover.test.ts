@@ -14,6 +14,8 @@ import {
   markAt,
 } from '../../test/conformance/wal-suite.ts'
 import { createMemoryDisk, type Tear } from '../../test/support/memory-disk.ts'
+import { findFrame, frameBytes, sealFrame } from './frame.ts'
+import type { Chain } from './frame.ts'
 import { createWal, openWal } from './log.ts'
 import { recoverWal, type WalOutcome } from './recover.ts'
 import { parseSegmentName } from './segment.ts'
@@ -414,4 +416,26 @@ test('whatever is appended and whenever the power goes, a prefix with all that w
     fc.asyncProperty(fc.array(LIFE, { minLength: 1, maxLength: 3 }), (lives) => survive(t, lives)),
     { numRuns: 1500 },
   )
+})
+
+test('a frame and the beginning of the next in one wrong sector are refused, not cut off', (t) => {
+  // Guards against taking a synced frame for torn because the header behind it is broken as well.
+  const SECTOR = 512
+  const file = new Uint8Array(8 * SECTOR)
+  let chain: Chain = { number: 0, crc: 0 }
+  let at = 0
+  for (const body of [700, 1200]) {
+    const bytes = new Uint8Array(frameBytes(body)).fill(7)
+    chain = sealFrame(bytes, body, chain, at)
+    file.set(bytes, at)
+    at += bytes.length
+  }
+  const first = { number: 0, crc: 0 }
+  t.is(findFrame(file, 0, first).kind, 'frame')
+  for (const [from, to] of [
+    [SECTOR, 2 * SECTOR],
+    [600, 2 * SECTOR],
+  ] as const)
+    t.is(findFrame(file.slice().fill(0, from, to), 0, first).kind, 'damaged', `${from}`)
+  t.is(findFrame(file.slice().fill(0, SECTOR), 0, first).kind, 'torn')
 })

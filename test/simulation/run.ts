@@ -184,16 +184,16 @@ function recover(world: World): void {
   until(20 * electionMs + 200, () => hasLeader(world), 'no leader')
   until(LEFTOVERS_MS, () => waiting.count === 0, 'requests wait')
   const last = new Set<bigint>()
-  for (const machine of voters(world))
-    write(
-      world,
-      300,
-      machine,
-      commandOf(putOf('last', `#last.${machine.host.member}|`)),
-      (result) => {
-        if (result?.kind === 'applied') last.add(machine.host.member)
-      },
-    )
+  // A snapshot may swallow an answer: whoever does not hear asks again.
+  const writeLast = (machine: Machine, attempt: number): void => {
+    const { member } = machine.host
+    const put = commandOf(putOf('last', `#last.${member}.${attempt}|`))
+    write(world, 300, machine, put, (result) => {
+      if (result?.kind === 'applied') last.add(member)
+      else timeline.after(100, () => writeLast(machine, attempt + 1))
+    })
+  }
+  for (const machine of voters(world)) writeLast(machine, 1)
   until(
     10 * electionMs + 5000,
     () => voters(world).length > 0 && voters(world).every(({ host }) => last.has(host.member)),
