@@ -16,6 +16,12 @@ export function parseAddress(text: string, where: string): Address {
   return { host: match[1]!.replaceAll(/[[\]]/g, '').toLowerCase(), port }
 }
 
+/** The address as a member's url: https if it says so, else http. */
+export function memberUrl(text: string, where: string): string {
+  const scheme = text.trim().startsWith('https://') ? 'https' : 'http'
+  return `${scheme}://${formatAddress(parseAddress(text, where))}`
+}
+
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -60,7 +60,9 @@ async function bootByJoining(
   const endpoints = join.map(formatAddress)
   await using admin = await connect(endpoints)
   const { clusterId, members } = await admin.memberList()
-  const reserved = members.find(({ peerUrls }) => peerUrls.includes(url))
+  // One that waits for its first start, before one whose place it is about to take.
+  const here = members.filter(({ peerUrls }) => peerUrls.includes(url))
+  const reserved = here.find(({ name }) => name === '') ?? here[0]
   if (reserved && reserved.name !== '') throw lostDisk(url, reserved)
   if (reserved) return bootAs(clusterId, reserved, members)
   const added = await admin.memberAdd({ peerUrls: [url], isLearner: true })

@@ -20,6 +20,8 @@ export const imageFolder = (data: string): string => join(data, 'image')
 
 export type NewCluster = {
   readonly token: string
+  /** What `hakiri coord` will be started with: its --cluster-token. */
+  readonly startedWith: string
   /** Of all members. */
   readonly peerUrls: readonly string[]
   /** Which of them the folder is for. */
@@ -38,7 +40,7 @@ export async function writeFolder(
   records: AsyncIterable<readonly ImageRecord[]>,
   leapBy: number,
 ): Promise<Written> {
-  const { token, peerUrls, self } = cluster
+  const { token, peerUrls, self, startedWith } = cluster
   const members = peerUrls.map((url) => memberOf(token, url))
   const first = firstImage(members)
   const ids = { clusterId: clusterIdOf(token, peerUrls), memberId: firstMemberId(token, self) }
@@ -55,6 +57,10 @@ export async function writeFolder(
     await writeIdentity(part, {
       ...ids,
       isComplete: true,
+      knownAs: {
+        clusterId: clusterIdOf(startedWith, peerUrls),
+        memberId: firstMemberId(startedWith, self),
+      },
       formation: { life: drawLife(), isFormed: peerUrls.length === 1, lives: new Map() },
     })
   })
@@ -82,8 +88,7 @@ async function* membersAnd(
 ): AsyncGenerator<readonly ImageRecord[]> {
   const own = members.flatMap(({ key, value }) => (value ? [{ key, value }] : []))
   yield own.toSorted((a, b) => Buffer.compare(a.key, b.key))
-  for await (const portion of records)
-    yield carryOver(portion, leapBy)
+  for await (const portion of records) yield carryOver(portion, leapBy)
 }
 
 async function writeImage(

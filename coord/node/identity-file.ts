@@ -15,6 +15,8 @@ export type Identity = {
   /** Whether log and image have been made. */
   readonly isComplete: boolean
   readonly formation: Formation
+  /** What its list of peers would make of it: a folder that was restored has other ids than that. */
+  readonly knownAs?: { readonly clusterId: bigint; readonly memberId: MemberId }
 }
 
 const NAME = 'member.json'
@@ -39,11 +41,18 @@ function parseIdentity(text: string): Identity | undefined {
     const read = JSON.parse(text) as Record<string, unknown>
     if (read['format'] !== FORMAT) return undefined
     const id = (name: string): bigint => BigInt(read[name] as string)
+    const known = read['knownAs'] as Record<string, string> | undefined
     const lives = Object.entries(read['lives'] as Record<string, string>)
     return {
       clusterId: id('cluster'),
       memberId: id('member'),
       isComplete: read['isComplete'] === true,
+      ...(known && {
+        knownAs: {
+          clusterId: BigInt(known['cluster'] as string),
+          memberId: BigInt(known['member'] as string),
+        },
+      }),
       formation: {
         life: id('life'),
         isFormed: read['isFormed'] === true,
@@ -57,12 +66,15 @@ function parseIdentity(text: string): Identity | undefined {
 
 /** Durable once it resolves. */
 export async function writeIdentity(folder: string, identity: Identity): Promise<void> {
-  const { formation } = identity
+  const { formation, knownAs } = identity
   const text = JSON.stringify({
     format: FORMAT,
     cluster: String(identity.clusterId),
     member: String(identity.memberId),
     isComplete: identity.isComplete,
+    ...(knownAs && {
+      knownAs: { cluster: String(knownAs.clusterId), member: String(knownAs.memberId) },
+    }),
     life: String(formation.life),
     isFormed: formation.isFormed,
     lives: Object.fromEntries([...formation.lives].map(([id, life]) => [String(id), String(life)])),

@@ -80,7 +80,10 @@ async function identify({ folder, boot, random, logger }: NodeOptions): Promise<
   const found = await readIdentity(folder)
   const wanted = bootIds(boot)
   if (found) {
-    if (found.memberId !== wanted.memberId || found.clusterId !== wanted.clusterId)
+    const isExpected = [found, found.knownAs].some(
+      (ids) => ids?.memberId === wanted.memberId && ids.clusterId === wanted.clusterId,
+    )
+    if (!isExpected)
       logger.log('warn', 'the data folder knows its cluster; what was asked for is not obeyed', {
         member: found.memberId.toString(16),
         cluster: found.clusterId.toString(16),

@@ -49,6 +49,12 @@ export async function* encodeSnapshot(
   yield digest.digest()
 }
 
+/** Whether a file that begins so, or is cut off this early, is a snapshot's. */
+export function isSnapshotStart(start: Uint8Array): boolean {
+  const length = Math.min(start.length, MAGIC.length)
+  return MAGIC.subarray(0, length).equals(start.subarray(0, length))
+}
+
 /** About how long the file will be. */
 export function estimateSnapshotBytes(recordBytes: number): number {
   return Math.ceil(recordBytes / BLOCK_BYTES) * BLOCK_BYTES + 2 * BLOCK_BYTES + DIGEST_BYTES

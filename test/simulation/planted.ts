@@ -162,13 +162,120 @@ const BUGS: readonly Bug[] = [
       },
     ],
   },
+  {
+    name: 'level-by-majority',
+    what: 'the level rises once a majority speaks more, whatever the others speak',
+    edits: [
+      {
+        file: 'coord/node/level.ts',
+        from: 'const common = Math.min(...spoken)',
+        to: 'const common = spoken.toSorted()[Math.floor((spoken.length - 1) / 2) + 1] ?? spoken[0]!',
+      },
+    ],
+  },
+  {
+    name: 'old-is-let-in',
+    what: 'a member speaks with one that is older than the level',
+    edits: [
+      {
+        file: 'coord/node/level.ts',
+        from: 'return { min: Math.max(min, level.now), max }',
+        to: 'return { min: level.now > max ? level.now : min, max }',
+      },
+    ],
+  },
+  {
+    name: 'codec-loses-a-field',
+    what: 'the codec between members leaves out the term before the entries',
+    edits: [
+      {
+        file: 'coord/server/peer-codec.ts',
+        from: 'return { kind, from, to, term, prevIndex, prevTerm, commit, entries }',
+        to: 'return { kind, from, to, term, prevIndex, commit, entries, ...(prevTerm < 0 && { prevTerm }) }',
+      },
+    ],
+  },
+  {
+    name: 'swap-without-joint',
+    what: 'one voter takes the place of another without a joint membership',
+    edits: [
+      {
+        file: 'coord/raft/membership.ts',
+        from: 'const goesThroughJoint = joint || changes.length > 1',
+        to: 'const goesThroughJoint = joint && changes.length > 2',
+      },
+    ],
+  },
+  {
+    name: 'restore-without-leap',
+    what: 'a restored cluster goes on with the revision of its backup',
+    edits: [
+      {
+        file: 'coord/kv/image-records.ts',
+        from: 'readDoubleLE(0) + by',
+        to: 'readDoubleLE(0) + Math.min(by, 0)',
+      },
+    ],
+  },
+  {
+    name: 'restored-keeps-superseded',
+    what: 'a restored store keeps what its compaction supersedes',
+    edits: [
+      {
+        file: 'coord/kv/image-records.ts',
+        from: 'compactHistory(history, state.compactRevision)',
+        to: 'compactHistory(history, 0)',
+      },
+    ],
+  },
+  {
+    name: 'sums-unchecked',
+    what: 'recovery takes a frame whose checksum is wrong',
+    edits: [
+      {
+        file: 'coord/wal/frame.ts',
+        from: 'if (isWhole && crc === getU32(file, trailer)) {',
+        to: 'if (isWhole) {',
+      },
+    ],
+  },
+  {
+    name: 'torn-without-a-look-behind',
+    what: 'a broken frame counts as torn although more was written behind it',
+    edits: [
+      {
+        file: 'coord/wal/frame.ts',
+        from: "if (found?.kind === 'torn' && !isZero(file, end, file.length))",
+        to: "if (found?.kind === 'torn' && end < 0)",
+      },
+    ],
+  },
+  {
+    name: 'mass-expiry-loses-some',
+    what: 'of the leases that end at once those beyond a thousand are forgotten',
+    edits: [
+      {
+        file: 'coord/kv/lessor.ts',
+        from: 'if (!isUseless && isOver(lease, nowMs) && (found.length >= max || allowance < 1)) break',
+        to: 'if (found.length >= max || allowance < 1) { queue.pop(); continue }',
+      },
+    ],
+  },
 ]
 
 const { values } = parseArgs({
   options: { bug: { type: 'string' }, most: { type: 'string', default: '2000' } },
 })
 const ROOT = new URL('../../', import.meta.url).pathname
-const PARTS = ['coord', 'lib', 'proto', 'test/simulation', 'package.json', 'tsconfig.json']
+const PARTS = [
+  'coord',
+  'lib',
+  'proto',
+  'test/simulation',
+  'test/support/range-request.ts',
+  'package.json',
+  'tsconfig.json',
+]
 
 function plant(folder: string, { name, edits }: Bug): void {
   for (const part of PARTS) cpSync(join(ROOT, part), join(folder, part), { recursive: true })

@@ -4,6 +4,8 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
+import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -36,11 +38,16 @@ export type CoordCluster = AsyncDisposable & {
   }): Promise<CoordMember>
 }
 
+/** PEM; asked for at each look, for it may change on the way. */
+export type PollTls = () => { readonly ca: string; readonly cert?: string; readonly key?: string }
+
 export type CoordClusterOptions = {
   readonly members: number
   /** What comes after the list of peers. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** How to see whether a member is there, where it wants TLS; what it runs with stands in `args`. */
+  readonly tls?: PollTls
   /** The program that is `hakiri`: the launcher of the clone, or a bundle. */
   readonly command?: readonly [string, ...string[]]
 }
@@ -75,7 +82,7 @@ export async function startCoordCluster(options: CoordClusterOptions): Promise<C
   }
   try {
     await Promise.all(members.map((member) => member.start()))
-    await untilReady(endpoints)
+    await untilReady(endpoints, READY_MS, options.tls)
     return cluster
   } catch (error) {
     await cluster[Symbol.asyncDispose]()
@@ -84,8 +91,12 @@ export async function startCoordCluster(options: CoordClusterOptions): Promise<C
 }
 
 /** Waits until each of them knows a leader and answers linearizable reads. */
-export async function untilReady(endpoints: readonly string[], waitMs = READY_MS): Promise<void> {
-  await Promise.all(endpoints.map((endpoint) => poll(`http://${endpoint}/readyz`, waitMs, isFine)))
+export async function untilReady(
+  endpoints: readonly string[],
+  waitMs = READY_MS,
+  tls?: PollTls,
+): Promise<void> {
+  await Promise.all(endpoints.map((endpoint) => poll(`${endpoint}/readyz`, waitMs, isFine, tls)))
 }
 
 const isFine = (status: number): boolean => status === 200
@@ -94,19 +105,37 @@ async function poll(
   url: string,
   waitMs: number,
   isDone: (status: number) => boolean,
+  tls?: PollTls,
 ): Promise<void> {
   const end = performance.now() + waitMs
   for (let last = 'nothing'; ; await delay(POLL_MS)) {
     try {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(1_000) })
-      const text = await answer.text()
+      const answer = await look(url, tls)
       if (isDone(answer.status)) return
-      last = `${answer.status} ${text}`
+      last = `${answer.status} ${answer.text}`
     } catch (error) {
       last = String(error)
     }
     if (performance.now() > end) throw new Error(`${url} answers ${last} after ${waitMs} ms`)
   }
+}
+
+/** One HTTP/1.1 request on a connection of its own. */
+async function look(
+  url: string,
+  tls: PollTls | undefined,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const signal = AbortSignal.timeout(1_000)
+  if (!tls) {
+    const answer = await fetch(`http://${url}`, { signal })
+    return { status: answer.status, text: await answer.text() }
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  get(`https://${url}`, { ...tls(), agent: false, signal }, resolve).once('error', reject)
+  const answer = await promise
+  let text = ''
+  for await (const part of answer.setEncoding('utf8')) text += String(part)
+  return { status: answer.statusCode ?? 0, text }
 }
 
 function createMember(
@@ -144,7 +173,7 @@ function createMember(
       const early = ended.then((how) => {
         throw new Error(`${endpoint} ended with ${how}:\n${said}`)
       })
-      await Promise.race([poll(`http://${endpoint}/livez`, READY_MS, isFine), early])
+      await Promise.race([poll(`${endpoint}/livez`, READY_MS, isFine, options.tls), early])
       early.catch(() => undefined)
     },
     async signal(name) {

@@ -1,7 +1,9 @@
 /** `hakiri ctl members | member … | move-leader`: who belongs to the cluster, and changes of it. */
 import type { Member } from '../../../proto/gen/rpc.ts'
 import { HakiriError } from '../../../lib/error.ts'
-import { parseAddress, formatAddress } from '../../coord/address.ts'
+import type { AdminClient } from '../../../coord/client/admin.ts'
+import { CoordError } from '../../../coord/client/client.ts'
+import { memberUrl } from '../../coord/address.ts'
 import { hex, parseHex, withCluster, type Ctl } from '../../coord/connect.ts'
 import { formatTable } from '../../output.ts'
 import { findLeader } from './status.ts'
@@ -36,8 +38,7 @@ export const members = withCluster(async ({ admin }) => {
   }
 })
 
-const urlOf = (text: string): string =>
-  `http${text.startsWith('https://') ? 's' : ''}://${formatAddress(parseAddress(text, 'the address'))}`
+const urlOf = (text: string): string => memberUrl(text, 'the address')
 
 /** What starts the new member, so that nobody has to look it up. */
 function howToStart(url: string, all: readonly Member[], self: bigint): string {
@@ -78,7 +79,11 @@ export const memberPromote = withCluster(async ({ admin }, { args }) => {
   }
 })
 
-/** The old member goes, a learner comes: the newcomer has an id of its own, whatever its address. */
+/**
+ * A learner comes that takes the place of the old member, in one change of the cluster's own once it has
+ * caught up: until then the old one counts, and there is never one voter less. Where a member is too old
+ * for that, the old one goes first. The newcomer has an id of its own, whatever its address.
+ */
 export const memberReplace = withCluster(async ({ admin }, { args }) => {
   const id = parseHex(String(args[0]), 'a member id')
   const before = (await admin.memberList()).members
@@ -90,14 +95,40 @@ export const memberReplace = withCluster(async ({ admin }, { args }) => {
   const url = args[1] === undefined ? old.peerUrls[0] : urlOf(String(args[1]))
   if (url === undefined)
     throw new HakiriError('USAGE', `${hex(id)} has no address: say where the new member will be`)
-  await admin.memberRemove(id)
-  const { member, members: all } = await admin.memberAdd({ peerUrls: [url], isLearner: true })
+  const { isJoint, member, members: all } = await putInPlaceOf(admin, old, url)
+  const others = all.filter((one) => one.id !== id)
+  const what = isJoint
+    ? `${hex(member.id)} takes the place of ${hex(id)} once it has caught up`
+    : `${hex(id)} removed, ${hex(member.id)} added`
+  const sameFolder = url === old.peerUrls[0] ? ' Empty its folder.' : ''
   return {
-    result: { removed: hex(id), member: asJson(member), members: all.map(asJson) },
-    summary: `✓ ${hex(id)} replaced by ${hex(member.id)}. Empty its folder. ${howToStart(url, all, member.id)}`,
+    result: { replaced: hex(id), isJoint, member: asJson(member), members: all.map(asJson) },
+    summary: `✓ ${what}.${sameFolder} ${howToStart(url, others, member.id)}`,
     text: table(all),
   }
 })
+
+type Replacement = {
+  readonly isJoint: boolean
+  readonly member: Member
+  readonly members: readonly Member[]
+}
+
+async function putInPlaceOf(admin: AdminClient, old: Member, url: string): Promise<Replacement> {
+  const newcomer = { peerUrls: [url], isLearner: true }
+  // A learner has no place that anybody could miss.
+  if (!old.isLearner)
+    try {
+      return { isJoint: true, ...(await admin.memberAdd({ ...newcomer, replaces: old.id })) }
+    } catch (error) {
+      if (!(error instanceof CoordError) || !NOT_EVERYWHERE.test(error.message)) throw error
+    }
+  await admin.memberRemove(old.id)
+  return { isJoint: false, ...(await admin.memberAdd(newcomer)) }
+}
+
+/** What members of an older version are the reason for. */
+const NOT_EVERYWHERE = /not every member of the cluster is new enough/
 
 export const moveLeader = withCluster(async (ctl, { args }) => {
   const target = parseHex(String(args[0]), 'a member id')

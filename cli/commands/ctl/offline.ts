@@ -8,7 +8,7 @@ import { hostname, networkInterfaces } from 'node:os'
 import { decodeSnapshot } from '../../../coord/server/snapshot-file.ts'
 import { HakiriError } from '../../../lib/error.ts'
 import type { CommandInput, CommandRun } from '../../command.ts'
-import { formatAddress, parseAddress, type Address } from '../../coord/address.ts'
+import { memberUrl, parseAddress, type Address } from '../../coord/address.ts'
 import { hex, parseWhole } from '../../coord/connect.ts'
 import { writeFolder, type NewCluster } from '../../coord/folder.ts'
 import { findSelf } from '../../coord/self.ts'
@@ -33,7 +33,7 @@ export const snapshotRestore: CommandRun = async (input) => {
   const { header, portions } = await decodeSnapshot(createReadStream(file))
   const written = await writeFolder(
     data,
-    { ...cluster, token: restoredToken(cluster, header.revision) },
+    { ...cluster, token: restoredToken(cluster, header.revision), startedWith: cluster.token },
     portions,
     leapOf(input),
   )
@@ -50,21 +50,27 @@ export const snapshotRestore: CommandRun = async (input) => {
 }
 
 /** The members of the old cluster, should they come back, must not take the new ones for their own. */
-function restoredToken({ token }: NewCluster, revision: number): string {
+function restoredToken({ token }: { readonly token: string }, revision: number): string {
   return `${token}\nrestored at revision ${revision}`
 }
 
-function clusterOf(input: CommandInput): NewCluster {
-  const peers = (text(input, 'peers') ?? LOCAL)
-    .split(',')
-    .map((one) => parseAddress(one, '--peers'))
+function clusterOf(input: CommandInput): Omit<NewCluster, 'startedWith'> {
+  const entries = (text(input, 'peers') ?? LOCAL).split(',')
+  const peers = entries.map((one) => parseAddress(one, '--peers'))
+  const peerUrls = entries.map((one) => memberUrl(one, '--peers'))
+  if (new Set(peerUrls.map((url) => new URL(url).protocol)).size > 1)
+    throw new HakiriError('USAGE', '--peers mixes http and https', {
+      suggestion: 'With TLS, write https:// in front of every member.',
+    })
   const advertised = text(input, 'advertise')
   const advertise = advertised === undefined ? undefined : parseAddress(advertised, '--advertise')
   const self = peers.length === 1 ? peers[0]! : selfAmong(peers, advertise)
-  return { token: text(input, 'clusterToken') ?? '', peerUrls: peers.map(urlOf), self: urlOf(self) }
+  return {
+    token: text(input, 'clusterToken') ?? '',
+    peerUrls,
+    self: peerUrls[peers.indexOf(self)]!,
+  }
 }
-
-const urlOf = (address: Address): string => `http://${formatAddress(address)}`
 
 function selfAmong(peers: readonly Address[], advertise: Address | undefined): Address {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
@@ -83,12 +89,12 @@ export const recover: CommandRun = async (input) => {
         'Be sure that they are gone for good and this process is stopped; then add --force.',
     })
   const survivor = await readSurvivor(data)
-  const url = urlOf(parseAddress(text(input, 'advertise') ?? LOCAL, '--advertise'))
+  const url = memberUrl(text(input, 'advertise') ?? LOCAL, '--advertise')
   const token = `recovered from ${hex(survivor.clusterId)} at index ${survivor.index}`
   const made = `${data}.recovered`
   const written = await writeFolder(
     made,
-    { token, peerUrls: [url], self: url },
+    { token, peerUrls: [url], self: url, startedWith: text(input, 'clusterToken') ?? '' },
     survivor.records(),
     leapOf(input),
   )

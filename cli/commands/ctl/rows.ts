@@ -56,7 +56,7 @@ export const COORD_ROWS: readonly CommandSpec[] = [
   }),
   ctl({
     usage: 'member replace <id> [address]',
-    summary: 'Put a new member in the place of one that is gone for good or lost its disk.',
+    summary: 'Let a new member take the place of another, gone or not, once it has caught up.',
     examples: [
       'hakiri ctl member replace 8211f1d0f64f3269',
       'hakiri ctl member replace 8211f1d0f64f3269 c4:7701',
@@ -149,7 +149,7 @@ export const COORD_ROWS: readonly CommandSpec[] = [
       { flags: FOLDER, summary: 'an empty folder', fallback: '.hakiri/coord' },
       {
         flags: '--peers <addresses>',
-        summary: 'all members of the new cluster, as for `hakiri coord`',
+        summary: 'all members of the new cluster, as for `hakiri coord`; https://… with TLS',
       },
       { flags: '--advertise <address>', summary: 'which of them this folder is for' },
       { flags: '--cluster-token <text>', summary: 'as for `hakiri coord`' },
@@ -170,9 +170,10 @@ export const COORD_ROWS: readonly CommandSpec[] = [
       { flags: '--force', summary: 'say that what the others alone knew may be lost' },
       {
         flags: '--advertise <address>',
-        summary: 'where it will be reached',
+        summary: 'where it will be reached; https://… with TLS',
         fallback: '127.0.0.1:7701',
       },
+      { flags: '--cluster-token <text>', summary: 'as for `hakiri coord`' },
       {
         flags: '--bump-revision <n>',
         summary: 'revisions to leave out, so that none comes twice',
