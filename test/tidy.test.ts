@@ -32,7 +32,7 @@ const KEPT: readonly string[] = [
 ]
 
 const SLEEPERS: readonly Sleeper[] = [
-  { path: 'test/cluster/operations.test.ts', why: 'asks real members until they have caught up' },
+  { path: 'test/cluster/ctl.ts', why: 'asks real members until they have caught up' },
   { path: 'test/cluster/rounds.ts', why: 'holds a fault for as long as chance says' },
   { path: 'test/support/coord-cluster.ts', why: 'asks real processes until they are ready' },
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },

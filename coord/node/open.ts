@@ -64,7 +64,7 @@ export async function openNode(options: NodeOptions): Promise<OpenedNode> {
       options.openTransport(driver.inbox, {
         clusterId: identity.clusterId,
         memberId: identity.memberId,
-        protocols: replica.protocols,
+        protocols: () => replica.protocols(),
       }),
     )
     return port.node

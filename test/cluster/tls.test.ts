@@ -147,6 +147,13 @@ test.serial(
   },
 )
 
+/** Who leads, and in which term. */
+async function leads(endpoints: readonly string[], operator: string): Promise<readonly unknown[]> {
+  const { result } = await ctl(endpoints, 'status', ...clientFlags(operator))
+  const rows = result as readonly { id: string; role: string; term: number }[]
+  return rows.map(({ id, role, term }) => ({ id, role, term }))
+}
+
 test.serial('certificates and then their CA change, and no connection is dropped', async (t) => {
   const [older, newer] = [createAuthority('older'), createAuthority('newer')]
   const { cluster, servers, operator, shown } = await secured(t, older, true)
@@ -180,13 +187,7 @@ test.serial('certificates and then their CA change, and no connection is dropped
     socket.once('close', () => dropped++)
   }
   const before = new X509Certificate(standing[0]!.getPeerX509Certificate()!.raw).fingerprint256
-  const leads = async (): Promise<readonly unknown[]> => {
-    const { result } = await ctl(endpoints, 'status', ...clientFlags(operator))
-    return (result as readonly { id: string; role: string; term: number }[]).map(
-      ({ id, role, term }) => ({ id, role, term }),
-    )
-  }
-  const start = await leads()
+  const start = await leads(endpoints, operator)
 
   /** Changes files, and waits until every member says that it has read them. */
   const change = async (what: () => Promise<void>): Promise<void> => {
@@ -214,7 +215,7 @@ test.serial('certificates and then their CA change, and no connection is dropped
   await change(() => put(servers, FILES.ca, newer.certificate))
   await client.put({ key: Buffer.from('w/2'), value: Buffer.from('2') })
 
-  t.deepEqual(await leads(), start, 'nobody had to be elected')
+  t.deepEqual(await leads(endpoints, operator), start, 'nobody had to be elected')
   await until('both events', () => seen.length === 2)
   t.deepEqual(seen, ['w/1', 'w/2'])
   t.is(dropped, 0)

@@ -103,7 +103,7 @@ function flip(world: DisturbedWorld, machine: Machine, dice: Dice): void {
 
 /** A sector reads as another one, or as it was before (D8); the next time it may read right. */
 function misread(world: DisturbedWorld, machine: Machine, dice: Dice): void {
-  const { cluster, operator } = world
+  const { operator } = world
   if (!mayLose(world) || operator.isBusy()) return
   machine.host.stop('power', true)
   const { wal } = machine.host.storage
@@ -192,12 +192,8 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
     }
     case 'isolate-leader':
       return split(world, [cluster.leader()?.slot ?? slot], dice.chance(0.7))
-    case 'stuck-leader': {
-      // It wakes up cut off from those who have chosen another meanwhile, but not from its clients.
-      const leader = cluster.leader() ?? victim
-      leader.host.pause(electionMs * dice.between(1, 4))
-      return split(world, [leader.slot], true)
-    }
+    case 'stuck-leader':
+      return stickLeader(world, victim, electionMs * dice.between(1, 4))
     case 'clog':
       return cluster.network.clog(slot, other.slot, dice.exponential(electionMs * 2))
     case 'heal':
@@ -205,11 +201,8 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
     case 'stall':
       return host.storage.stall(dice.exponential(electionMs * 2))
     case 'sync-error':
-      host.storage.failNextSync()
-      return restartOften(world, victim, dice)
     case 'disk-full':
-      host.storage.setFull(true)
-      return restartOften(world, victim, dice)
+      return failDisk(world, victim, dice, name === 'disk-full')
     case 'bit-flip':
       return flip(world, victim, dice)
     case 'old-image':
@@ -240,7 +233,17 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
   }
 }
 
+/** It wakes up cut off from those who have chosen another meanwhile, but not from its clients. */
+function stickLeader(world: ClientWorld, victim: Machine, ms: number): void {
+  const leader = world.cluster.leader() ?? victim
+  leader.host.pause(ms)
+  split(world, [leader.slot], true)
+}
+
 /** The process will end by itself sooner or later; then it comes back. */
-function restartOften(world: ClientWorld, machine: Machine, dice: Dice): void {
+function failDisk(world: ClientWorld, machine: Machine, dice: Dice, isFull: boolean): void {
+  const { storage } = machine.host
+  if (isFull) storage.setFull(true)
+  else storage.failNextSync()
   for (const after of [500, 1500, 3000]) restartLater(world, machine, after + dice.int(500))
 }

@@ -224,7 +224,7 @@ const BUGS: readonly Bug[] = [
       {
         file: 'coord/kv/image-records.ts',
         from: 'compactHistory(history, state.compactRevision)',
-        to: 'compactHistory(history, 0)',
+        to: 'for (const { log, revisions } = history; log.first < log.end && (revisions[log.slots[log.first] ?? 0] ?? 0) < state.compactRevision; ) log.first += 1; void compactHistory',
       },
     ],
   },

@@ -37,7 +37,7 @@ export type WalDisk = {
    * last frames. Says whether a recovery takes for its log what was never written so; a tail that is cut
    * short is no such thing. `heal` puts it right.
    */
-  misread(): { readonly isServed: boolean; heal(): void }
+  misread(): { readonly isServed: boolean; readonly heal: () => void }
   /** Undefined if the bytes are refused. */
   recover(): DiskRecovery | undefined
   sizeBytes(): number
@@ -88,10 +88,10 @@ export function createWalDisk(dice: Dice): WalDisk {
     return { bytes, chain: sealFrame(bytes, bodyBytes, chain, length) }
   }
 
-  function misread(): { readonly isServed: boolean; heal(): void } {
+  function misread(): { readonly isServed: boolean; readonly heal: () => void } {
     const good = readFrames(file)
     const whole = file.slice()
-    const heal = (): void => void file.set(whole)
+    const heal = (): void => file.set(whole)
     const sectors = Math.floor(length / SECTOR_BYTES)
     if (!good || sectors < 2) return { isServed: false, heal }
     const at = dice.int(sectors) * SECTOR_BYTES
