@@ -3,7 +3,8 @@
  * most the last frame of a log can be torn. Its header says how long it is, its number in the log, the
  * checksum of the frame before it, and how many of its sectors are empty by intent; its last byte is
  * never zero. Where only zeros lay before, a torn frame therefore shows: sectors are missing, or its
- * end is. A frame that is all there and yet wrong was damaged, not torn.
+ * end is. A frame that is all there and yet wrong was damaged, not torn, and so was a broken one behind
+ * which anything lies.
  *
  * `magic u32 | body length u32 | number u64 | checksum before u32 | empty sectors u32 | version u32 |
  * header checksum u32 | body | zeros to a multiple of 8 | checksum u32 | end u32`
