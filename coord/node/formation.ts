@@ -50,7 +50,7 @@ export function receiveFormQuestion(core: ReplicaCore, from: MemberId, life: big
   const { kept } = core.formation
   const isAgreed = !kept.isFormed || kept.lives.get(from) === life
   const { isFormed } = kept
-  sendTo(core, from, { kind: 'form-answer', life: kept.life, isFormed, isAgreed })
+  sendTo(core, from, { kind: 'form-answer', life: kept.life, asked: life, isFormed, isAgreed })
 }
 
 export function receiveFormAnswer(
@@ -60,6 +60,8 @@ export function receiveFormAnswer(
 ): void {
   const { formation } = core
   if (formation.kept.isFormed || formation.isBeingKept || !others(core).includes(from)) return
+  // A late word for the disk that was here before says nothing of this one.
+  if (answer.asked !== 0n && answer.asked !== formation.kept.life) return
   if (answer.isAgreed) {
     formation.agreed.set(from, answer.life)
     return maybeForm(core)

@@ -516,6 +516,26 @@ test('nobody votes before all members of a new cluster have met', (t) => {
   t.true(lab.passUntil(() => lab.leader() !== undefined))
 })
 
+test('a late word for the disk that was lost does not let an empty one form', (t) => {
+  const lab = runningLab(3)
+  lab.pass(3000)
+  const lost = followerOf(lab)
+  lab.wipe(lost)
+  lab.filter = (_from, { to }) => to !== lost.id
+  lab.start(lost)
+  for (const { id } of lab.nodes.filter((node) => node !== lost))
+    lost.replica?.receive(
+      id,
+      { kind: 'form-answer', life: 5n, asked: 4n, isFormed: true, isAgreed: true },
+      lab.nowMs,
+    )
+  lab.pass(1000)
+  t.false(lost.replica?.isFormed())
+  lab.filter = () => true
+  lab.pass(1000)
+  t.like(lost.stopped, { kind: 'stop', reason: { kind: 'disk-lost' } })
+})
+
 test('a member that lost its disk does not come back under its old id', (t) => {
   const lab = runningLab(3)
   ask(lab, leaderOf(lab), put('a', '1'))

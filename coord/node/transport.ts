@@ -50,6 +50,8 @@ export type PeerMessage =
   | {
       readonly kind: 'form-answer'
       readonly life: bigint
+      /** The life that was asked about; 0 from members that do not say. */
+      readonly asked: bigint
       readonly isFormed: boolean
       readonly isAgreed: boolean
     }

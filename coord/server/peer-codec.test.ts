@@ -122,6 +122,7 @@ const PEER: { readonly [K in PeerMessage['kind']]: fc.Arbitrary<PeerMessage> } =
   'form-question': fc.record({ kind: fc.constant('form-question'), life: id }),
   'form-answer': fc.record({
     kind: fc.constant('form-answer'),
+    asked: id,
     life: id,
     isFormed: fc.boolean(),
     isAgreed: fc.boolean(),

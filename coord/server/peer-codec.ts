@@ -105,8 +105,8 @@ export function toWire(message: PeerMessage): WirePeerMessage {
     case 'form-question':
       return { formQuestion: { life: message.life } }
     case 'form-answer': {
-      const { life, isFormed, isAgreed } = message
-      return { formAnswer: { life, isFormed, isAgreed } }
+      const { life, asked, isFormed, isAgreed } = message
+      return { formAnswer: { life, asked, isFormed, isAgreed } }
     }
   }
   return unreachable(message)

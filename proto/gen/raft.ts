@@ -1431,9 +1431,15 @@ export type FormAnswer = {
   readonly life: bigint
   readonly isFormed: boolean
   readonly isAgreed: boolean
+  /** The life that was asked about: 0 from members that do not say. */
+  readonly asked: bigint
 }
 
 export function writeFormAnswer(w: Writer, m: Init<FormAnswer>): void {
+  if (m.asked) {
+    putBigint(w, m.asked)
+    putVarint(w, 32)
+  }
   if (m.isAgreed) {
     putVarint(w, m.isAgreed ? 1 : 0)
     putVarint(w, 24)
@@ -1449,7 +1455,7 @@ export function writeFormAnswer(w: Writer, m: Init<FormAnswer>): void {
 }
 
 export function readFormAnswer(r: Reader): FormAnswer {
-  const m: Draft<FormAnswer> = { life: 0n, isFormed: false, isAgreed: false }
+  const m: Draft<FormAnswer> = { life: 0n, isFormed: false, isAgreed: false, asked: 0n }
   while (r.at < r.end) {
     const tag = takeVarint(r)
     switch (tag) {
@@ -1461,6 +1467,9 @@ export function readFormAnswer(r: Reader): FormAnswer {
         break
       case 24:
         m.isAgreed = takeBool(r)
+        break
+      case 32:
+        m.asked = takeBigUint64(r)
         break
       default:
         skip(r, tag)
