@@ -71,7 +71,7 @@ test.serial(
   'three members form over mutual TLS, and let in whom their CA has signed',
   async (t) => {
     const authority = createAuthority('one')
-    const { cluster, operator, shown } = await secured(t, authority, true)
+    const { cluster, servers, operator, shown } = await secured(t, authority, true)
     const { endpoints } = cluster
     t.true((await ctl(endpoints, 'put', 'k', 'v', ...clientFlags(operator))).ok)
     const got = await ctl(endpoints, 'get', 'k', ...clientFlags(operator))
@@ -94,7 +94,14 @@ test.serial(
     await first!.signal('SIGKILL')
     await first!.start()
     await untilReady(endpoints, undefined, () => shown)
-    const hashed = await ctl(endpoints, 'hash', ...clientFlags(operator))
+    const args = ['--join', endpoints.join(','), ...FAST, ...flags(servers)]
+    const joiner = await cluster.add({ args })
+    await joiner.start()
+    await until('promotion over TLS', async () => {
+      const found = await membersOf(endpoints, ...clientFlags(operator))
+      return found.length === 4 && found.every(({ isLearner }) => !isLearner)
+    })
+    const hashed = await ctl([...endpoints, joiner.endpoint], 'hash', ...clientFlags(operator))
     t.like(hashed.result, { equal: true })
   },
 )
