@@ -32,6 +32,7 @@ export function createNodePort(parts: PortParts): {
   const tellLoss = lossTeller(parts, listeners)
   const tellMetrics = metricsTeller(parts)
   const tellMissing = missingTeller(parts)
+  const tellLevel = levelTeller(parts)
 
   const ask = async <K extends Result['kind']>(
     request: Request,
@@ -117,6 +118,7 @@ export function createNodePort(parts: PortParts): {
       tellLoss()
       tellMetrics()
       tellMissing()
+      tellLevel()
     },
   }
 }
@@ -169,6 +171,20 @@ function missingTeller({ replica, options }: PortParts): () => void {
     const urls = replica.members().filter(({ id }) => missing.includes(id))
     options.logger.log('warn', 'waiting for all members before the cluster can begin', {
       missing: urls.flatMap(({ peerUrls }) => peerUrls).join(', '),
+    })
+  }
+}
+
+/** What the cluster has come to, when it comes to it: from then on no older program is let in. */
+function levelTeller({ replica, options, identity }: PortParts): () => void {
+  let level = replica.protocols().min
+  return () => {
+    const { min } = replica.protocols()
+    if (min === level) return
+    level = min
+    options.logger.log('info', 'the cluster has come to a newer protocol', {
+      member: identity.memberId.toString(16),
+      protocol: level,
     })
   }
 }
