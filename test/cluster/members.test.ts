@@ -54,6 +54,8 @@ test.serial(
     const newcomer = await running.add({ args: ['--join', others.join(','), ...FAST] })
     const replaced = await ctl(others, 'member', 'replace', id, newcomer.endpoint)
     t.like(replaced.result, { replaced: id, isJoint: true }, replaced.stdout)
+    const twice = await ctl(others, 'member', 'replace', id, '127.0.0.1:1')
+    t.regex(twice.error!.message, /in the list already/)
     await newcomer.start()
     const counts = new Set<number>()
     await until('the swap', async () => {

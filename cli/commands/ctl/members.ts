@@ -121,10 +121,19 @@ async function putInPlaceOf(admin: AdminClient, old: Member, url: string): Promi
     try {
       return { isJoint: true, ...(await admin.memberAdd({ ...newcomer, replaces: old.id })) }
     } catch (error) {
-      if (!(error instanceof CoordError) || !NOT_EVERYWHERE.test(error.message)) throw error
+      if (!(error instanceof CoordError)) throw error
+      if (error.message.includes('member ID already exist')) throw alreadyReplaced(old, error)
+      if (!NOT_EVERYWHERE.test(error.message)) throw error
     }
   await admin.memberRemove(old.id)
   return { isJoint: false, ...(await admin.memberAdd(newcomer)) }
+}
+
+function alreadyReplaced({ id }: Member, cause: unknown): HakiriError {
+  return new HakiriError('COORD_REFUSED', `a newcomer for ${hex(id)} is in the list already`, {
+    cause,
+    suggestion: 'Start it, or take it out first with `hakiri ctl member remove`.',
+  })
 }
 
 /** What members of an older version are the reason for. */
