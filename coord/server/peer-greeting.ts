@@ -7,7 +7,7 @@ import type { PeerIdentity } from '../node/transport.ts'
 import type { MemberId } from '../raft/types.ts'
 
 /** Grows when members of the old version could not make sense of the new one even by skipping. */
-const PROTOCOL = 1
+const PROTOCOL = 2
 
 const CLUSTER = 'hakiri-cluster'
 const FROM = 'hakiri-from'
@@ -21,21 +21,53 @@ export type Greeting = {
   readonly protocol: number
 }
 
+/** As the headers of a call. */
 export function greeting(self: PeerIdentity, to: MemberId): Metadata {
   const metadata = new Metadata()
-  metadata.set(CLUSTER, self.clusterId.toString(16))
-  metadata.set(FROM, self.memberId.toString(16))
-  metadata.set(TO, to.toString(16))
-  metadata.set(PROTOCOL_KEY, String(PROTOCOL))
+  for (const [key, value] of fields(self, to)) metadata.set(key, value)
   return metadata
+}
+
+/** As the first record of a connection: a line for each field. */
+export function greetingText(self: PeerIdentity, to: MemberId): string {
+  return fields(self, to)
+    .map(([key, value]) => `${key}: ${value}`)
+    .join('\n')
+}
+
+function fields(self: PeerIdentity, to: MemberId): readonly (readonly [string, string])[] {
+  return [
+    [CLUSTER, self.clusterId.toString(16)],
+    [FROM, self.memberId.toString(16)],
+    [TO, to.toString(16)],
+    [PROTOCOL_KEY, String(PROTOCOL)],
+  ]
 }
 
 /** Undefined when it is no greeting at all. */
 export function readGreeting(metadata: Metadata): Greeting | undefined {
-  const clusterId = hex(metadata, CLUSTER)
-  const from = hex(metadata, FROM)
-  const to = hex(metadata, TO)
-  const protocol = Number(text(metadata, PROTOCOL_KEY) ?? NaN)
+  return greetingOf((key) => {
+    const [value] = metadata.get(key)
+    return typeof value === 'string' ? value : undefined
+  })
+}
+
+/** Undefined when it is no greeting at all; lines that this version does not know are skipped. */
+export function readGreetingText(text: string): Greeting | undefined {
+  const lines = new Map(
+    text.split('\n').map((line): [string, string] => {
+      const [key = '', value = ''] = line.split(': ', 2)
+      return [key, value]
+    }),
+  )
+  return greetingOf((key) => lines.get(key))
+}
+
+function greetingOf(field: (key: string) => string | undefined): Greeting | undefined {
+  const clusterId = hex(field(CLUSTER))
+  const from = hex(field(FROM))
+  const to = hex(field(TO))
+  const protocol = Number(field(PROTOCOL_KEY) ?? NaN)
   if (clusterId === undefined || from === undefined || to === undefined) return undefined
   return Number.isSafeInteger(protocol) ? { clusterId, from, to, protocol } : undefined
 }
@@ -52,12 +84,6 @@ export function greetingFault(self: PeerIdentity, other: Greeting): string | und
   return undefined
 }
 
-function text(metadata: Metadata, key: string): string | undefined {
-  const [value] = metadata.get(key)
-  return typeof value === 'string' ? value : undefined
-}
-
-function hex(metadata: Metadata, key: string): bigint | undefined {
-  const value = text(metadata, key)
+function hex(value: string | undefined): bigint | undefined {
   return value !== undefined && /^[\da-f]{1,16}$/.test(value) ? BigInt(`0x${value}`) : undefined
 }

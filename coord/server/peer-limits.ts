@@ -16,6 +16,10 @@ export type PeerLimits = {
   readonly unsentBytesMax: number
   /** Bytes of messages in one frame, unless a single message is larger. */
   readonly frameBytesMax: number
+  /** A frame that is larger is taken for damage. */
+  readonly frameTakenBytesMax: number
+  /** What a member may answer to a greeting or a frame. */
+  readonly answerBytesMax: number
   /** How long an attempt to connect may take, greeting included. */
   readonly connectMs: number
   /** Between two signs of life that a quiet connection is asked for, and how long each may take. */
@@ -36,6 +40,8 @@ const MiB = 1024 * KiB
 export const DEFAULT_PEER_LIMITS: PeerLimits = {
   unsentBytesMax: 32 * MiB,
   frameBytesMax: MiB,
+  frameTakenBytesMax: 8 * MiB,
+  answerBytesMax: 64 * KiB,
   connectMs: 2_000,
   keepaliveMs: 1_000,
   reconnectMsMax: 1_000,

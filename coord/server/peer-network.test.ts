@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import fc from 'fast-check'
-import { Client, Metadata, Server, ServerCredentials, credentials } from '@grpc/grpc-js'
-import type { ServerReadableStream, ServiceError, sendUnaryData } from '@grpc/grpc-js'
 import { systemClock, systemRandom, systemScheduler } from '../../lib/system/clock.ts'
 import { silentLogger } from '../../lib/system/log.ts'
-import { peerService } from '../../proto/gen/raft.ts'
+import { decodePeerFrame } from '../../proto/gen/raft.ts'
 import type { PeerFrame } from '../../proto/gen/raft.ts'
 import { createAuthority, createIdentity } from '../../test/support/certificates.ts'
 import type { Authority } from '../../test/support/certificates.ts'
@@ -18,10 +19,11 @@ import { introduce, recordOf, startPeer, viewOf } from '../../test/support/peer-
 import type { LabPeer, SnapshotMessage } from '../../test/support/peer-lab.ts'
 import type { ImageRecord } from '../image/image.ts'
 import type { PeerMessage } from '../node/transport.ts'
-import { greeting } from './peer-greeting.ts'
+import { greetingText } from './peer-greeting.ts'
 import { DEFAULT_PEER_LIMITS } from './peer-limits.ts'
 import { createPeerNetwork } from './peer-network.ts'
 import { pack, unpack } from './peer-snapshot.ts'
+import { PEER_MAGIC, RECORD, createRecordReader, readEnd, writeRecord } from './peer-wire.ts'
 import { openTls } from './tls.ts'
 import type { TlsSource } from './tls.ts'
 
@@ -90,24 +92,27 @@ async function startRaw(
   id: bigint,
   read: (frame: PeerFrame) => void,
 ): Promise<AsyncDisposable & { readonly url: string }> {
-  const server = new Server()
-  const frames = (
-    call: ServerReadableStream<PeerFrame, object>,
-    _answer: sendUnaryData<object>,
-  ): void => {
-    call.sendMetadata(greeting({ clusterId: CLUSTER, memberId: id }, 1n))
-    call.on('data', read)
-  }
-  server.addService(peerService, { control: frames, append: frames, snapshot: () => undefined })
-  const port = await new Promise<number>((resolve, reject) => {
-    const security = ServerCredentials.createInsecure()
-    server.bindAsync('127.0.0.1:0', security, (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    )
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    const limits = { hasMagic: true, payloadBytesMax: 1_000_000 }
+    const take = createRecordReader(limits, (kind, payload) => {
+      if (kind === RECORD.frame) read(decodePeerFrame(payload))
+      if (kind !== RECORD.hello) return
+      const answer = greetingText({ clusterId: CLUSTER, memberId: id }, 1n)
+      writeRecord(socket, RECORD.hello, Buffer.from(answer))
+    })
+    socket.on('data', take)
+    socket.on('error', () => undefined)
   })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}`,
-    [Symbol.asyncDispose]: () => Promise.resolve(server.forceShutdown()),
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
   }
 }
 
@@ -258,38 +263,83 @@ test('nobody speaks for another: messages that name another sender or receiver a
   )
 })
 
-/** Calls as any program could that is no member. */
-function call(
-  url: string,
-  metadata: Metadata,
-  path: string,
-  messages: readonly Buffer[],
-): Promise<ServiceError | null> {
-  const client = new Client(url.replace('http://', ''), credentials.createInsecure())
-  return new Promise<ServiceError | null>((resolve) => {
-    const same = (message: Buffer): Buffer => message
-    const stream = client.makeClientStreamRequest(path, same, same, metadata, (error) =>
-      resolve(error),
-    )
-    stream.on('error', () => undefined)
-    for (const message of messages) stream.write(message)
-    stream.end()
-  }).finally(() => client.close())
+/** Connects as any program could that is no member; gives the kinds of what is answered, and the end. */
+async function speak(
+  port: number,
+  bytes: Uint8Array,
+): Promise<{ readonly kinds: readonly number[]; readonly end: ReturnType<typeof readEnd> }> {
+  const socket = connect(port, '127.0.0.1')
+  const kinds: number[] = []
+  let end = { code: -1, details: '' }
+  const read = createRecordReader({ hasMagic: false, payloadBytesMax: 1_000 }, (kind, payload) => {
+    kinds.push(kind)
+    if (kind === RECORD.end) end = readEnd(payload)
+  })
+  socket.on('data', read)
+  socket.on('error', () => undefined)
+  socket.write(bytes)
+  await once(socket, 'close')
+  return { kinds, end }
 }
 
-test('whoever does not greet as a member is refused, and damaged frames end only their stream', async (t) => {
+type Record = readonly [kind: number, payload: Uint8Array]
+
+/** The bytes of records, with what comes in front of them. */
+function bytesOf(...records: Record[]): Buffer {
+  const written: Uint8Array[] = [PEER_MAGIC]
+  const sink = { write: (bytes: Uint8Array) => written.push(bytes) > 0, cork() {}, uncork() {} }
+  for (const [kind, payload] of records) writeRecord(sink as never, kind, payload)
+  return Buffer.concat(written)
+}
+
+test('whoever does not greet as a member is refused, and damaged frames end only their connection', async (t) => {
   await using b = await startPeer({ id: 2n })
-  const good = greeting({ clusterId: CLUSTER, memberId: 1n }, 2n)
-  const { control } = peerService
-  t.like(await call(b.url, new Metadata(), control.path, []), { code: 3 })
-  const odd = good.clone()
-  odd.set('hakiri-from', 'zz')
-  t.like(await call(b.url, odd, control.path, []), { code: 3 })
-  const old = good.clone()
-  old.set('hakiri-protocol', '0')
-  t.like(await call(b.url, old, control.path, []), { code: 9 })
-  t.like(await call(b.url, good, control.path, [Buffer.from('0affff', 'hex')]), { code: 13 })
-  t.is(await call(b.url, good, control.path, [control.requestSerialize({})]), null)
+  const good = greetingText({ clusterId: CLUSTER, memberId: 1n }, 2n)
+  const said = (text: string) => [RECORD.hello, Buffer.from(text)] as const
+  const ends = async (...records: Parameters<typeof bytesOf>) =>
+    (await speak(b.port, bytesOf(...records))).end
+  t.like(await ends(said('')), { code: 3, details: 'only members may call this' })
+  t.like(await ends(said(good.replace(/from: 1/, 'from: zz'))), { code: 3 })
+  t.like(await ends(said(good.replace(/protocol: \d+/, 'protocol: 0'))), { code: 9 })
+  const damaged = [RECORD.frame, Buffer.from('0affff', 'hex')] as const
+  t.like(await ends(said(good), damaged), { code: 13, details: 'a frame is damaged' })
+  const [huge, fine] = [Buffer.from('7fffffff02', 'hex'), bytesOf(said(good))]
+  t.like((await speak(b.port, Buffer.concat([fine, huge]))).end, {
+    code: 13,
+    details: 'a record of 2147483647 bytes is too large',
+  })
+  // A frame before the greeting is not looked at, nor is a kind that is not known.
+  const other = [99, Buffer.from('any')] as const
+  const { kinds } = await speak(b.port, bytesOf(damaged, other, said(good), other, damaged))
+  t.deepEqual(kinds, [RECORD.hello, RECORD.end])
+  t.deepEqual(b.received, [])
+})
+
+test('records come out of chunks of any size as they went in', (t) => {
+  const record = fc.tuple(fc.nat(255), fc.uint8Array({ maxLength: 60 }))
+  fc.assert(
+    fc.property(
+      fc.array(record, { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 70 }), { minLength: 1 }),
+      (records, sizes) => {
+        const bytes = bytesOf(...records)
+        const out: [number, string][] = []
+        const read = createRecordReader(
+          { hasMagic: true, payloadBytesMax: 60 },
+          (kind, payload) => void out.push([kind, payload.toString('hex')]),
+        )
+        for (let at = 0, turn = 0; at < bytes.length; turn++) {
+          const size = sizes[turn % sizes.length]!
+          t.is(read(bytes.subarray(at, at + size)), undefined)
+          at += size
+        }
+        t.deepEqual(
+          out,
+          records.map(([kind, payload]) => [kind, Buffer.from(payload).toString('hex')]),
+        )
+      },
+    ),
+  )
 })
 
 test('before the node is there, others are told to come back', async (t) => {
@@ -299,17 +349,13 @@ test('before the node is there, others are told to come back', async (t) => {
     random: systemRandom,
     logger: silentLogger,
   })
-  const server = new Server()
-  t.teardown(() => server.forceShutdown())
-  network.addTo(server)
-  const port = await new Promise<number>((resolve) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_error, bound) =>
-      resolve(bound),
-    )
-  })
-  const metadata = greeting({ clusterId: CLUSTER, memberId: 1n }, 2n)
-  const refused = await call(`http://127.0.0.1:${port}`, metadata, peerService.append.path, [])
-  t.like(refused, { code: 14, details: 'this member is not ready' })
+  const server = createServer(network.accept)
+  t.teardown(() => void server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const text = greetingText({ clusterId: CLUSTER, memberId: 1n }, 2n)
+  const { end } = await speak(port, bytesOf([RECORD.hello, Buffer.from(text)]))
+  t.deepEqual(end, { code: 14, details: 'this member is not ready' })
 })
 
 test('members that leave the list are closed, those that move are followed, and closing ends all', async (t) => {
