@@ -29,7 +29,8 @@ export type LaneParts = PeerParts & {
 }
 
 export type Lane = {
-  send(message: PeerMessage): void
+  /** What is patient waits a moment for something to go with. */
+  send(message: PeerMessage, isPatient?: boolean): void
   isOpen(): boolean
   /** Tries again now: the member has just shown itself. */
   wake(): void
@@ -49,12 +50,25 @@ export function openLane(parts: LaneParts): Lane {
   const waiting: Waiting = { messages: [], bytes: 0, isScheduled: false, dropped: 0 }
   const current: { connection: Connection | undefined } = { connection: undefined }
   let nap = new AbortController()
+  let isTimed = false
 
   const flush = (): void => {
     waiting.isScheduled = false
     const { connection } = current
     if (connection?.isOpen) sendFrames(connection, waiting, parts.limits)
     else if (!connection) forget(waiting)
+  }
+  /** One timer at a time: what comes while it runs leaves earlier than it has to. */
+  const flushSoon = (): void => {
+    if (isTimed) return
+    isTimed = true
+    parts.clock.sleep(parts.limits.patienceMs, closing.signal).then(
+      () => {
+        isTimed = false
+        if (!waiting.isScheduled && waiting.messages.length > 0) flush()
+      },
+      () => undefined,
+    )
   }
   const run = async (): Promise<void> => {
     let told = ''
@@ -72,7 +86,7 @@ export function openLane(parts: LaneParts): Lane {
   const running = run()
 
   return {
-    send: (message) => {
+    send: (message, isPatient = false) => {
       const { connection } = current
       const bytes = sizeOf(message)
       const queued = waiting.bytes + (connection?.socket.writableLength ?? 0)
@@ -84,6 +98,7 @@ export function openLane(parts: LaneParts): Lane {
       waiting.messages.push(message)
       waiting.bytes += bytes
       if (waiting.isScheduled || !connection.isOpen) return
+      if (isPatient) return flushSoon()
       waiting.isScheduled = true
       queueMicrotask(flush)
     },

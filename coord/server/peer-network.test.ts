@@ -602,7 +602,7 @@ test('a view that cannot be read, and a member that is not there, give false', a
   const broken = {
     ...view,
     records: async function* () {
-      yield [recordOf(1, 10)]
+      yield [recordOf(1, 2_000_000)]
       throw new Error('a bad sector')
     },
   }

@@ -4,7 +4,7 @@
  * through. A snapshot is a call with a connection of its own.
  */
 import type { Socket } from 'node:net'
-import type { Server } from '@grpc/grpc-js'
+import type { Client, Server } from '@grpc/grpc-js'
 import { peerService } from '../../proto/gen/raft.ts'
 import type {
   MemberAddress,
@@ -42,6 +42,8 @@ type Link = {
   readonly append: Lane
   readonly dial: Dialer
   isSendingSnapshot: boolean
+  /** When it last passed on a write or a read, for which it waits to hear what is committed. */
+  askedAtMs: number
 }
 
 export function createPeerNetwork(
@@ -85,7 +87,7 @@ function openTransport(
     },
     send: (to, message) => {
       const link = links.get(to)
-      link?.[laneOf(message)].send(message)
+      link?.[laneOf(message)].send(message, isPatient(message) && !isAsking(parts, link))
     },
     sendSnapshot: async (to, message, view, signal) => {
       const link = links.get(to)
@@ -96,6 +98,8 @@ function openTransport(
       try {
         const target = { client, metadata: greeting(self, to) }
         const until = AbortSignal.any([signal, closing.signal])
+        // An image is not read for somebody who cannot be reached.
+        if (!(await isReached(client, parts))) return false
         return await send(parts, to, () => uploadSnapshot(parts, target, message, view, until))
       } finally {
         link.isSendingSnapshot = false
@@ -116,7 +120,11 @@ function openTransport(
     links.get(member)?.control.wake()
     links.get(member)?.append.wake()
   }
-  return { transport, host: { inbox, self, seen, signal: closing.signal } }
+  const asked = (member: MemberId): void => {
+    const link = links.get(member)
+    if (link) link.askedAtMs = parts.clock.monotonic()
+  }
+  return { transport, host: { inbox, self, seen, asked, signal: closing.signal } }
 }
 
 function openLink(
@@ -142,6 +150,7 @@ function openLink(
     append: lane('append'),
     dial,
     isSendingSnapshot: false,
+    askedAtMs: Number.NEGATIVE_INFINITY,
   }
 }
 
@@ -151,6 +160,25 @@ function laneOf(message: PeerMessage): LaneKind {
     message.kind === 'raft' &&
     (message.message.kind === 'append' || message.message.kind === 'propose')
   return isLarge ? 'append' : 'control'
+}
+
+/** An append without entries only brings news of what is committed, or asks where logs agree. */
+function isPatient(message: PeerMessage): boolean {
+  return (
+    message.kind === 'raft' &&
+    message.message.kind === 'append' &&
+    message.message.entries.length === 0
+  )
+}
+
+function isAsking({ clock, limits }: SnapshotParts, { askedAtMs }: Link): boolean {
+  return clock.monotonic() - askedAtMs < limits.askedMs
+}
+
+function isReached(client: Client, { clock, limits }: SnapshotParts): Promise<boolean> {
+  return new Promise((resolve) => {
+    client.waitForReady(clock.now() + limits.connectMs, (error) => resolve(error === undefined))
+  })
 }
 
 async function send(

@@ -7,7 +7,7 @@ import type { ServerReadableStream, sendUnaryData } from '@grpc/grpc-js'
 import type { Socket } from 'node:net'
 import { decodePeerFrame } from '../../proto/gen/raft.ts'
 import type { PeerFrame, SnapshotChunk } from '../../proto/gen/raft.ts'
-import type { PeerIdentity, PeerInbox } from '../node/transport.ts'
+import type { PeerIdentity, PeerInbox, PeerMessage } from '../node/transport.ts'
 import type { MemberId } from '../raft/types.ts'
 import { fromWire, messageFromWire } from './peer-codec.ts'
 import { greetingFault, greetingText, readGreeting, readGreetingText } from './peer-greeting.ts'
@@ -22,6 +22,8 @@ export type PeerHost = {
   readonly self: PeerIdentity
   /** A member has just shown itself. */
   readonly seen: (member: MemberId) => void
+  /** A member has passed on a write or a read. */
+  readonly asked: (member: MemberId) => void
   /** Aborts when the node stops. */
   readonly signal: AbortSignal
 }
@@ -78,10 +80,7 @@ type Caller = PeerHost & { readonly from: MemberId }
 type Gate = (greeting: Greeting | undefined) => Caller | Refusal
 
 /** Who may come in; a refusal is logged once until somebody else is refused or for something else. */
-function createGate(
-  { logger }: SnapshotParts,
-  host: () => PeerHost | undefined,
-): Gate {
+function createGate({ logger }: SnapshotParts, host: () => PeerHost | undefined): Gate {
   let told = ''
   return (other) => {
     const known = host()
@@ -155,7 +154,7 @@ function receiveFrames({ limits }: SnapshotParts, admit: Gate, socket: Socket): 
 }
 
 /** Hands the messages of a frame to the node; gives why the connection has to end. */
-function receiveFrame({ inbox, self, from }: Caller, payload: Buffer): Refusal | undefined {
+function receiveFrame({ inbox, self, from, asked }: Caller, payload: Buffer): Refusal | undefined {
   if (inbox.isRemoved(from)) {
     const details = `member ${hex(from)} was removed from the cluster`
     return { code: status.PERMISSION_DENIED, details }
@@ -167,9 +166,16 @@ function receiveFrame({ inbox, self, from }: Caller, payload: Buffer): Refusal |
     const isForged =
       message?.kind === 'raft' &&
       (message.message.from !== from || message.message.to !== self.memberId)
-    if (message && !isForged) inbox.receive(from, message)
+    if (!message || isForged) continue
+    if (isQuestion(message)) asked(from)
+    inbox.receive(from, message)
   }
   return undefined
+}
+
+function isQuestion(message: PeerMessage): boolean {
+  if (message.kind !== 'raft') return false
+  return message.message.kind === 'propose' || message.message.kind === 'read-index'
 }
 
 function decodeFrame(payload: Buffer): PeerFrame | undefined {
