@@ -6,6 +6,7 @@
  */
 import { close, constants, fdatasync, ftruncate, open, write } from 'node:fs'
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { platform } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { syncFolder } from '../../lib/system/fs.ts'
@@ -45,12 +46,18 @@ export async function openFolderDisk(folder: string): Promise<WalDisk> {
   }
 }
 
+/** Elsewhere the flag is not there, or stops short of what fdatasync does to the disk's own cache. */
+const hasDurableWrites = platform() === 'linux'
+
 const openDurable = (path: string): Promise<number> =>
-  openFile(path, constants.O_RDWR | constants.O_DSYNC)
+  openFile(path, hasDurableWrites ? constants.O_RDWR | constants.O_DSYNC : constants.O_RDWR)
 
 function openedFile(file: number, durable: number): WalFile {
   return {
-    append: (bytes, offset) => writeAll(durable, bytes, offset),
+    async append(bytes, offset) {
+      await writeAll(durable, bytes, offset)
+      if (!hasDurableWrites) await syncData(durable)
+    },
     async cut(offset, sizeBytes) {
       await truncate(file, offset)
       await writeZeros(file, offset, sizeBytes)
