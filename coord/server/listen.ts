@@ -3,7 +3,6 @@
  * Without TLS the first bytes tell which of the three a connection speaks, with TLS its ALPN. A connection that does not say what it wants is
  * closed after a while, and there are never more than a set number.
  */
-import { createServer as createHttpServer } from 'node:http'
 import type { Server as HttpServer } from 'node:http'
 import { createServer as createPlainServer } from 'node:net'
 import type { Server as PlainServer, Socket } from 'node:net'
@@ -13,6 +12,7 @@ import { ServerCredentials } from '@grpc/grpc-js'
 import type { Server } from '@grpc/grpc-js'
 import { HakiriError } from '../../lib/error.ts'
 import type { Logger } from '../../lib/ports.ts'
+import { createHttpServer } from '../../lib/system/http-server.ts'
 import type { HttpHandler } from './http.ts'
 import { PEER_ALPN, PEER_MAGIC } from './peer-wire.ts'
 import type { TlsSource } from './tls.ts'
