@@ -136,6 +136,55 @@ test('what is sent in one turn is one frame, and no frame is larger than it shou
   )
 })
 
+/** An append that brings nothing but the news that `commit` is committed. */
+function news(from: bigint, to: bigint, commit: number): PeerMessage {
+  const at = { from, to, term: 3, prevIndex: 8, prevTerm: 3, commit }
+  return { kind: 'raft', message: { kind: 'append', ...at, entries: [] } }
+}
+
+test('bare news of a commit goes with the next append, in one frame and in order', async (t) => {
+  const frames: PeerFrame[] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  await using raw = await startRaw(2n, (frame) => {
+    frames.push(frame)
+    resolve()
+  })
+  await using a = await startPeer({ id: 1n, limits: { patienceMs: 3_600_000 } })
+  a.transport.setMembers([{ member: 2n, peerUrls: [raw.url] }])
+  await a.connectedTo(2n)
+  a.transport.send(2n, news(1n, 2n, 7))
+  for (let turn = 0; turn < 10; turn++) await new Promise((next) => setImmediate(next))
+  a.transport.send(2n, append(1n, 2n, 10))
+  await promise
+  t.deepEqual(
+    frames.map(({ messages }) => messages.map(({ raft }) => [raft?.commit, raft?.entries.length])),
+    [
+      [
+        [7, 0],
+        [5, 1],
+      ],
+    ],
+  )
+})
+
+test('news that nothing goes with leaves by itself; one who waits for it has it at once', async (t) => {
+  await using quick = await pair({ limits: { patienceMs: 1 } })
+  quick.a.transport.send(2n, news(1n, 2n, 7))
+  await quick.b.until(() => quick.b.received.length === 1)
+  await using peers = await pair({ limits: { patienceMs: 3_600_000, askedMs: 3_600_000 } })
+  const { a, b } = peers
+  const commands = [Buffer.from('a write of a client of b')]
+  const propose = { kind: 'propose', from: 2n, to: 1n, term: 3, commands } as const
+  b.transport.send(1n, { kind: 'raft', message: propose })
+  await a.until(() => a.received.length === 1)
+  a.transport.send(2n, news(1n, 2n, 8))
+  await b.until(() => b.received.length === 1)
+  t.deepEqual(
+    b.received.map(({ message }) => message),
+    [news(1n, 2n, 8)],
+  )
+})
+
 test('messages to nobody and to a member that is away are dropped without a word', async (t) => {
   await using a = await startPeer({ id: 1n })
   a.transport.send(2n, heartbeat(1n, 2n, 1))
