@@ -98,7 +98,7 @@ export async function holdLeases(
   }
   await granting
   const alive = new Set(await client.leases())
-  for (const id of [...heldUntil.keys()]) if (!alive.has(id)) lose(id)
+  for (const id of heldUntil.keys()) if (!alive.has(id)) lose(id)
   return { leases, minutes, ...count }
 }
 

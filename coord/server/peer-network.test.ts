@@ -337,7 +337,7 @@ type Record = readonly [kind: number, payload: Uint8Array]
 function bytesOf(...records: Record[]): Buffer {
   const written: Uint8Array[] = [PEER_MAGIC]
   const sink = { write: (bytes: Uint8Array) => written.push(bytes) > 0, cork() {}, uncork() {} }
-  for (const [kind, payload] of records) writeRecord(sink as never, kind, payload)
+  for (const [kind, payload] of records) writeRecord(sink, kind, payload)
   return Buffer.concat(written)
 }
 

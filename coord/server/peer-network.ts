@@ -33,7 +33,7 @@ export type PeerNetwork = {
   /** Adds the service of snapshots; until `open` it answers that this member is not ready. */
   addTo(server: Server): void
   /** Takes a connection of another member; until `open` it is told that this one is not ready. */
-  accept(socket: Socket): void
+  readonly accept: (socket: Socket) => void
 }
 
 type Link = {
