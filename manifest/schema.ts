@@ -255,7 +255,7 @@ export const coordSchema = about(
     cluster_token: v.optional(about('Keeps clusters with equal addresses apart.', text)),
     heartbeat_interval: v.optional(about('Default: "100ms".', duration)),
     election_timeout: v.optional(about('Default: "1s", at least five heartbeats.', duration)),
-    quota: v.optional(about('Bytes that keys and history may take. Default: "64MiB".', bytes)),
+    quota: v.optional(about('Bytes that keys and history may take. Default: "128MiB".', bytes)),
     keep_revisions: v.optional(about('History kept, in revisions. Default: 10000.', count(1, 1e9))),
     keep_history: v.optional(about('History kept, in time. Default: "1h".', duration)),
     insecure: v.optional(about('Listen beyond loopback without TLS.', flag)),

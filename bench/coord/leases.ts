@@ -34,9 +34,16 @@ export async function measureRenewals(cluster: BenchCluster, seconds: number): P
 export type ManyLeases = {
   readonly leases: number
   readonly minutes: number
-  readonly lost: number
   readonly renewals: number
+  /** Gone although their TTL after the last acknowledged renewal, from when it was sent, was not over. */
+  readonly early: number
+  /** Gone after it: this client, or what it runs on, did not get a renewal through in time. */
+  readonly lapsed: number
+  /** How often the stream ended and was opened anew. */
+  readonly reopened: number
 }
+
+const TTL_S = 20
 
 /** Holds leases of 20 s for so long, each renewed in time; counts those that were lost all the same. */
 export async function holdLeases(
@@ -45,32 +52,71 @@ export async function holdLeases(
   minutes: number,
 ): Promise<ManyLeases> {
   await using client = clientOf(cluster)
-  const ids: bigint[] = []
+  const heldUntil = new Map<bigint, number>()
+  const held = (id: bigint, sentMs: number): void =>
+    void heldUntil.set(id, Math.max(heldUntil.get(id) ?? 0, sentMs + TTL_S * 1000))
+  let granted = 0
   const grant = async (): Promise<void> => {
-    while (ids.length < leases) ids.push((await client.leaseGrant(20)).id)
+    while (granted++ < leases) {
+      const sentMs = performance.now()
+      // On a machine that stands still for seconds a grant may fail; another is as good.
+      const given = await client.leaseGrant(TTL_S).catch(() => undefined)
+      if (given) held(given.id, sentMs)
+      else granted--
+    }
   }
-  await Promise.all(Array.from({ length: GRANTS_AT_ONCE }, grant))
-  const lost = new Set<bigint>()
-  let renewals = 0
-  let failure: Error | undefined
-  const onAnswer = ({ id, ttl }: LeaseKeepAliveResponse): void => {
-    renewals++
-    if (ttl <= 0) lost.add(id)
+  // Those that were granted first are renewed while others still are.
+  const granting = Promise.all(Array.from({ length: GRANTS_AT_ONCE }, grant))
+  const count = { renewals: 0, early: 0, lapsed: 0, reopened: 0 }
+  const lose = (id: bigint): void => {
+    const untilMs = heldUntil.get(id)
+    if (untilMs === undefined) return
+    heldUntil.delete(id)
+    if (performance.now() < untilMs) count.early++
+    else count.lapsed++
   }
-  using stream = await openKeepAlive(cluster, onAnswer, (error) => (failure = error))
   const end = performance.now() + minutes * 60_000
-  // A round takes a third of the TTL, evenly spread.
   while (performance.now() < end) {
+    const over = new AbortController()
+    /** Answers come in the order of the questions. */
+    const sentMs: number[] = []
+    const onAnswer = ({ id, ttl }: LeaseKeepAliveResponse): void => {
+      count.renewals++
+      const askedMs = sentMs.shift() ?? 0
+      if (ttl > 0) held(id, askedMs)
+      else lose(id)
+    }
+    const opened = await openKeepAlive(cluster, onAnswer, () => over.abort()).catch(() => undefined)
+    if (!opened) continue
+    using stream = opened
+    const send = (id: bigint): void => {
+      sentMs.push(performance.now())
+      stream.send(id)
+    }
+    await renewUntil(end, over.signal, () => [...heldUntil.keys()], send)
+    if (performance.now() < end) count.reopened++
+  }
+  await granting
+  const alive = new Set(await client.leases())
+  for (const id of heldUntil.keys()) if (!alive.has(id)) lose(id)
+  return { leases, minutes, ...count }
+}
+
+/** A round takes a third of the TTL, evenly spread. */
+async function renewUntil(
+  end: number,
+  over: AbortSignal,
+  ids: () => readonly bigint[],
+  send: (id: bigint) => void,
+): Promise<void> {
+  while (performance.now() < end && !over.aborted) {
     const started = performance.now()
-    for (let part = 0; part < 60; part++) {
-      for (let n = part; n < ids.length; n += 60) stream.send(ids[n]!)
+    const all = ids()
+    for (let part = 0; part < 60 && !over.aborted; part++) {
+      for (let n = part; n < all.length; n += 60) send(all[n]!)
       await delay(Math.max(0, started + (part + 1) * 110 - performance.now()))
     }
   }
-  const alive = new Set(await client.leases())
-  for (const id of ids) if (!alive.has(id)) lost.add(id)
-  if (failure) throw failure
-  return { leases: ids.length, minutes, lost: lost.size, renewals }
 }
 
 type KeepAlive = Disposable & { send(id: bigint): void }

@@ -3,6 +3,7 @@
  * the kernel counts every page of the node binary that was ever touched; so after some quiet seconds this
  * collects garbage, and drops clean file pages from the process (they stay in the page cache, and come
  * back by a minor fault). Costs a pause of 10 to 100 ms that waits for quiet; never touches a dirty page.
+ * Under load it drops pages at first and then every ten seconds, some milliseconds each, and collects nothing.
  * On anything but Linux, or without the C library at hand, it only collects.
  */
 import { readFileSync } from 'node:fs'
@@ -21,12 +22,15 @@ const QUIET_CPU_MS = 100
 /** Pages are dropped at every round; garbage, which heartbeats make too, is collected at every fifth. */
 const ROUND_LOOKS = 2
 const COLLECT_ROUNDS = 5
+/** Under load they are dropped too, but rarely: those of starting up and of what is over are not used again. */
+const BUSY_ROUND_LOOKS = 5
 
 export function startIdleMemory(): IdleMemory {
   const collect = findCollector()
   const drop = findPageDropper()
   let seen = process.cpuUsage()
   let quietLooks = 0
+  let busyLooks = 0
   const trim = (): void => {
     collect?.()
     drop?.()
@@ -35,6 +39,8 @@ export function startIdleMemory(): IdleMemory {
     const { user, system } = process.cpuUsage(seen)
     quietLooks = (user + system) / 1000 > QUIET_CPU_MS ? 0 : quietLooks + 1
     seen = process.cpuUsage()
+    busyLooks = quietLooks > 0 ? 0 : busyLooks + 1
+    if (busyLooks % BUSY_ROUND_LOOKS === 1) drop?.()
     if (quietLooks < 2) return
     if ((quietLooks - 2) % ROUND_LOOKS !== 0) return
     if (((quietLooks - 2) / ROUND_LOOKS) % COLLECT_ROUNDS === 0) collect?.()

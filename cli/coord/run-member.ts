@@ -72,6 +72,7 @@ export async function startMember(
       ...settings.bind,
       grpc,
       http: server.http,
+      peers: network.accept,
       logger,
       ...(tls ? { tls, clientAuth: settings.tls?.clientAuth === true } : {}),
     })

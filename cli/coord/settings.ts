@@ -46,7 +46,7 @@ const NODE_ROWS: readonly Row[] = [
   row('cluster-token', '<text>', 'keeps clusters with equal addresses apart'),
   row('heartbeat-interval', '<duration>', 'default 100ms'),
   row('election-timeout', '<duration>', 'default 1s, at least five heartbeats'),
-  row('quota', '<size>', 'bytes that keys and history may take; default 64MiB'),
+  row('quota', '<size>', 'bytes that keys and history may take; default 128MiB'),
   row('keep-revisions', '<n>', 'history kept, in revisions; default 10000'),
   row('keep-history', '<duration>', 'history kept, in time; default 1h'),
   ...TLS_ROWS,
@@ -111,7 +111,7 @@ export function resolveNode(sources: Sources): CoordSettings {
     heartbeatMs:
       look.parsed('heartbeat-interval', parseDuration, 'a duration such as 100ms') ?? 100,
     electionMs: look.parsed('election-timeout', parseDuration, 'a duration such as 1s') ?? 1_000,
-    quotaBytes: look.parsed('quota', parseBytes, 'a size such as 64MiB') ?? 64 * 2 ** 20,
+    quotaBytes: look.parsed('quota', parseBytes, 'a size such as 128MiB') ?? 128 * 2 ** 20,
     keepRevisions: look.parsed('keep-revisions', parseCount, 'a whole number') ?? 10_000,
     keepMs: look.parsed('keep-history', parseDuration, 'a duration such as 1h') ?? 3_600_000,
     tls: files && { ...files, clientAuth },

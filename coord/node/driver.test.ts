@@ -12,7 +12,7 @@ import type { KvCommand, PutRequest } from '../kv/types.ts'
 import type { MemberId } from '../raft/types.ts'
 import { createWal, openWal } from '../wal/log.ts'
 import type { Wal } from '../wal/wal.ts'
-import type { WalDisk } from '../wal/disk.ts'
+import type { WalDisk, WalFile } from '../wal/disk.ts'
 import { openFolderDisk } from '../wal/folder-disk.ts'
 import { NodeError } from './node.ts'
 import { openNode } from './open.ts'
@@ -444,13 +444,14 @@ test('a log that cannot be synced ends the node and fails what waits', async (t)
   await stop(again)
 })
 
-function breakable<F extends { sync(): Promise<void> }>(file: F, isBroken: () => boolean): F {
-  const sync = file.sync.bind(file)
-  file.sync = async () => {
-    if (isBroken()) throw Object.assign(new Error('i/o error'), { code: 'EIO' })
-    await sync()
+function breakable(file: WalFile, isBroken: () => boolean): WalFile {
+  return {
+    ...file,
+    async append(bytes, offset) {
+      if (isBroken()) throw Object.assign(new Error('i/o error'), { code: 'EIO' })
+      await file.append(bytes, offset)
+    },
   }
-  return file
 }
 
 test('a snapshot for a client holds all that was acknowledged before it', async (t) => {

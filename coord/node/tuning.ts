@@ -25,7 +25,7 @@ export const DEFAULT_TUNING: ReplicaTuning = {
 export const DEFAULT_LIMITS: KvLimits = {
   txnOpsMax: 128,
   leaseTtlMin: 2,
-  quotaBytes: 64 * MiB,
+  quotaBytes: 128 * MiB,
 }
 
 export const DEFAULT_WINDOWS: Pick<

@@ -1,9 +1,8 @@
 /**
- * One port for everything: gRPC over HTTP/2 and plain HTTP/1.1. Without TLS the first bytes tell which
- * of the two a connection speaks, with TLS its ALPN. A connection that does not say what it wants is
+ * One port for everything: gRPC over HTTP/2, plain HTTP/1.1, and the connections between members.
+ * Without TLS the first bytes tell which of the three a connection speaks, with TLS its ALPN. A connection that does not say what it wants is
  * closed after a while, and there are never more than a set number.
  */
-import { createServer as createHttpServer } from 'node:http'
 import type { Server as HttpServer } from 'node:http'
 import { createServer as createPlainServer } from 'node:net'
 import type { Server as PlainServer, Socket } from 'node:net'
@@ -13,7 +12,9 @@ import { ServerCredentials } from '@grpc/grpc-js'
 import type { Server } from '@grpc/grpc-js'
 import { HakiriError } from '../../lib/error.ts'
 import type { Logger } from '../../lib/ports.ts'
+import { createHttpServer } from '../../lib/system/http-server.ts'
 import type { HttpHandler } from './http.ts'
+import { PEER_ALPN, PEER_MAGIC } from './peer-wire.ts'
 import type { TlsSource } from './tls.ts'
 
 export type ListenLimits = {
@@ -39,6 +40,8 @@ export type ListenParts = {
   readonly port: number
   readonly grpc: Server
   readonly http: HttpHandler
+  /** Takes connections of other members. */
+  readonly peers?: (socket: Socket) => void
   readonly tls?: TlsSource
   /** Refuse everyone who has no certificate of the CA bundle. */
   readonly clientAuth?: boolean
@@ -59,7 +62,8 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 /** No request of HTTP/1.1 begins like this. */
 const TELLING_BYTES = 4
 
-type Routes = { readonly h2: (socket: Socket) => void; readonly http: (socket: Socket) => void }
+type Route = (socket: Socket) => void
+type Routes = { readonly h2: Route; readonly http: Route; readonly peers: Route }
 
 /** Opens the port; throws a HakiriError when it cannot be had. */
 export async function openListener(parts: ListenParts): Promise<Listener> {
@@ -71,6 +75,7 @@ export async function openListener(parts: ListenParts): Promise<Listener> {
   const routes: Routes = {
     h2: (socket) => injector.injectConnection(socket),
     http: (socket) => void http.emit('connection', socket),
+    peers: parts.peers ?? ((socket) => void socket.destroy()),
   }
   const server = parts.tls
     ? secureServer(parts, parts.tls, limits, routes)
@@ -129,17 +134,22 @@ function sniff(socket: Socket, { handshakeMs }: ListenLimits, routes: Routes): v
     const bytes = socket.read() as Buffer | null
     if (!bytes) return
     seen = Buffer.concat([seen, bytes])
-    const known = Math.min(seen.length, PREFACE.length)
-    const isPreface = seen.subarray(0, known).equals(PREFACE.subarray(0, known))
-    if (isPreface && known < TELLING_BYTES) return
+    const isPreface = beginsLike(seen, PREFACE)
+    const isPeer = beginsLike(seen, PEER_MAGIC)
+    if ((isPreface || isPeer) && seen.length < TELLING_BYTES) return
     socket.off('readable', look)
     socket.unshift(seen)
-    give(isPreface ? routes.h2 : routes.http)
+    give(isPreface ? routes.h2 : isPeer ? routes.peers : routes.http)
   }
   socket.setTimeout(handshakeMs)
   socket.on('timeout', drop)
   socket.on('end', drop)
   socket.on('readable', look)
+}
+
+function beginsLike(seen: Buffer, whole: Buffer): boolean {
+  const known = Math.min(seen.length, whole.length)
+  return seen.subarray(0, known).equals(whole.subarray(0, known))
 }
 
 function secureServer(
@@ -155,7 +165,7 @@ function secureServer(
   }
   const server = createTlsServer({
     ...options(),
-    ALPNProtocols: ['h2', 'http/1.1'],
+    ALPNProtocols: ['h2', 'http/1.1', PEER_ALPN],
     handshakeTimeout: limits.handshakeMs,
     noDelay: true,
     requestCert: clientAuth,
@@ -164,6 +174,7 @@ function secureServer(
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', () => undefined)
     if (socket.alpnProtocol === 'h2') routes.h2(socket)
+    else if (socket.alpnProtocol === PEER_ALPN) routes.peers(socket)
     else routes.http(socket)
   })
   server.on('tlsClientError', (error: Error & { readonly code?: string }, socket) => {

@@ -1,6 +1,6 @@
 /**
  * How two members make sure of each other before the first message: each connection names the cluster,
- * its two ends and the version of what they speak. Ids are hexadecimal.
+ * its two ends and the versions of what they speak. Ids are hexadecimal.
  */
 import { Metadata } from '@grpc/grpc-js'
 import { PROTOCOLS, commonProtocol } from '../node/protocol.ts'
@@ -22,24 +22,56 @@ export type Greeting = {
   readonly protocols: ProtocolRange
 }
 
+/** As the headers of a call. */
 export function greeting(self: PeerIdentity, to: MemberId): Metadata {
   const metadata = new Metadata()
-  metadata.set(CLUSTER, self.clusterId.toString(16))
-  metadata.set(FROM, self.memberId.toString(16))
-  metadata.set(TO, to.toString(16))
-  const { min, max } = spokenBy(self)
-  metadata.set(PROTOCOL_KEY, String(max))
-  metadata.set(OLDEST_KEY, String(min))
+  for (const [key, value] of fields(self, to)) metadata.set(key, value)
   return metadata
+}
+
+/** As the first record of a connection: a line for each field. */
+export function greetingText(self: PeerIdentity, to: MemberId): string {
+  return fields(self, to)
+    .map(([key, value]) => `${key}: ${value}`)
+    .join('\n')
+}
+
+function fields(self: PeerIdentity, to: MemberId): readonly (readonly [string, string])[] {
+  const { min, max } = spokenBy(self)
+  return [
+    [CLUSTER, self.clusterId.toString(16)],
+    [FROM, self.memberId.toString(16)],
+    [TO, to.toString(16)],
+    [PROTOCOL_KEY, String(max)],
+    [OLDEST_KEY, String(min)],
+  ]
 }
 
 /** Undefined when it is no greeting at all. */
 export function readGreeting(metadata: Metadata): Greeting | undefined {
-  const clusterId = hex(metadata, CLUSTER)
-  const from = hex(metadata, FROM)
-  const to = hex(metadata, TO)
-  const max = Number(text(metadata, PROTOCOL_KEY) ?? NaN)
-  const min = Number(text(metadata, OLDEST_KEY) ?? max)
+  return greetingOf((key) => {
+    const [value] = metadata.get(key)
+    return typeof value === 'string' ? value : undefined
+  })
+}
+
+/** Undefined when it is no greeting at all; lines that this version does not know are skipped. */
+export function readGreetingText(text: string): Greeting | undefined {
+  const lines = new Map(
+    text.split('\n').map((line): [string, string] => {
+      const [key = '', value = ''] = line.split(': ', 2)
+      return [key, value]
+    }),
+  )
+  return greetingOf((key) => lines.get(key))
+}
+
+function greetingOf(field: (key: string) => string | undefined): Greeting | undefined {
+  const clusterId = hex(field(CLUSTER))
+  const from = hex(field(FROM))
+  const to = hex(field(TO))
+  const max = Number(field(PROTOCOL_KEY) ?? NaN)
+  const min = Number(field(OLDEST_KEY) ?? max)
   if (clusterId === undefined || from === undefined || to === undefined) return undefined
   const isRange = Number.isSafeInteger(min) && Number.isSafeInteger(max) && min <= max
   return isRange ? { clusterId, from, to, protocols: { min, max } } : undefined
@@ -70,12 +102,6 @@ function range({ min, max }: ProtocolRange): string {
   return min === max ? String(max) : `${min} to ${max}`
 }
 
-function text(metadata: Metadata, key: string): string | undefined {
-  const [value] = metadata.get(key)
-  return typeof value === 'string' ? value : undefined
-}
-
-function hex(metadata: Metadata, key: string): bigint | undefined {
-  const value = text(metadata, key)
+function hex(value: string | undefined): bigint | undefined {
   return value !== undefined && /^[\da-f]{1,16}$/.test(value) ? BigInt(`0x${value}`) : undefined
 }

@@ -1,20 +1,20 @@
 /**
- * One stream of frames to one member, kept up for as long as the member is one: connects, greets,
+ * One connection with frames to one member, kept up for as long as the member is one: connects, greets,
  * sends what is given, and connects anew with growing, jittered waits when it breaks. Nothing waits
  * for a member that is not there: while there is no connection under way, messages are dropped.
  */
 import { status } from '@grpc/grpc-js'
-import type { Client, ClientWritableStream, Metadata, ServiceError } from '@grpc/grpc-js'
+import type { Socket } from 'node:net'
 import { backoffMs } from '../../lib/backoff.ts'
-import { peerService } from '../../proto/gen/raft.ts'
-import type { PeerReceipt } from '../../proto/gen/raft.ts'
+import { encodePeerFrame } from '../../proto/gen/raft.ts'
 import type { PeerIdentity, PeerMessage } from '../node/transport.ts'
 import type { MemberId } from '../raft/types.ts'
 import type { Dialer } from './peer-dial.ts'
 import { toWire } from './peer-codec.ts'
 import type { WirePeerMessage } from './peer-codec.ts'
-import { canSpeak, greeting, readGreeting } from './peer-greeting.ts'
+import { canSpeak, greetingText, readGreetingText } from './peer-greeting.ts'
 import type { PeerLimits, PeerParts } from './peer-limits.ts'
+import { PEER_MAGIC, RECORD, createRecordReader, readEnd, writeRecord } from './peer-wire.ts'
 
 export type LaneKind = 'control' | 'append'
 
@@ -29,26 +29,18 @@ export type LaneParts = PeerParts & {
 }
 
 export type Lane = {
-  send(message: PeerMessage): void
+  /** What is patient waits a moment for something to go with. */
+  send(message: PeerMessage, isPatient?: boolean): void
   isOpen(): boolean
-  /** The client of the connection that stands, for other calls to the same member. */
-  client(): Client | undefined
   /** Tries again now: the member has just shown itself. */
   wake(): void
   close(): Promise<void>
 }
 
-type Stream = ClientWritableStream<{ readonly messages: readonly WirePeerMessage[] }>
-
 /** Why a connection ended. */
 type End = { readonly code: number; readonly text: string; readonly wasOpen: boolean }
 
-type Connection = {
-  readonly client: Client
-  readonly stream: Stream
-  isOpen: boolean
-  unsentBytes: number
-}
+type Connection = { readonly socket: Socket; isOpen: boolean }
 
 type Waiting = { messages: PeerMessage[]; bytes: number; isScheduled: boolean; dropped: number }
 
@@ -58,12 +50,25 @@ export function openLane(parts: LaneParts): Lane {
   const waiting: Waiting = { messages: [], bytes: 0, isScheduled: false, dropped: 0 }
   const current: { connection: Connection | undefined } = { connection: undefined }
   let nap = new AbortController()
+  let isTimed = false
 
   const flush = (): void => {
     waiting.isScheduled = false
     const { connection } = current
     if (connection?.isOpen) sendFrames(connection, waiting, parts.limits)
     else if (!connection) forget(waiting)
+  }
+  /** One timer at a time: what comes while it runs leaves earlier than it has to. */
+  const flushSoon = (): void => {
+    if (isTimed) return
+    isTimed = true
+    parts.clock.sleep(parts.limits.patienceMs, closing.signal).then(
+      () => {
+        isTimed = false
+        if (!waiting.isScheduled && waiting.messages.length > 0) flush()
+      },
+      () => undefined,
+    )
   }
   const run = async (): Promise<void> => {
     let told = ''
@@ -81,10 +86,10 @@ export function openLane(parts: LaneParts): Lane {
   const running = run()
 
   return {
-    send: (message) => {
+    send: (message, isPatient = false) => {
       const { connection } = current
       const bytes = sizeOf(message)
-      const queued = waiting.bytes + (connection?.unsentBytes ?? 0)
+      const queued = waiting.bytes + (connection?.socket.writableLength ?? 0)
       if (!connection || (queued > 0 && queued + bytes > parts.limits.unsentBytesMax)) {
         if (connection) noteDrop(parts, waiting)
         return
@@ -93,11 +98,11 @@ export function openLane(parts: LaneParts): Lane {
       waiting.messages.push(message)
       waiting.bytes += bytes
       if (waiting.isScheduled || !connection.isOpen) return
+      if (isPatient) return flushSoon()
       waiting.isScheduled = true
       queueMicrotask(flush)
     },
     isOpen: () => current.connection?.isOpen === true,
-    client: () => (current.connection?.isOpen ? current.connection.client : undefined),
     wake: () => nap.abort(),
     close: async () => {
       closing.abort()
@@ -125,9 +130,7 @@ function sendFrames(connection: Connection, waiting: Waiting, limits: PeerLimits
   let frame: WirePeerMessage[] = []
   let bytes = 0
   const send = (): void => {
-    const size = bytes
-    connection.unsentBytes += size
-    connection.stream.write({ messages: frame }, () => (connection.unsentBytes -= size))
+    writeRecord(connection.socket, RECORD.frame, encodePeerFrame({ messages: frame }))
     frame = []
     bytes = 0
   }
@@ -161,56 +164,84 @@ async function connect(
   opened: () => void,
   signal: AbortSignal,
 ): Promise<End> {
-  const client = parts.dial.next(parts.kind)
+  const socket = parts.dial.next()
+  const connection: Connection = { socket, isOpen: false }
   const patience = new AbortController()
-  try {
-    return await new Promise<End>((resolve) => {
-      const method = parts.kind === 'control' ? peerService.control : peerService.append
-      const call = client.makeClientStreamRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        greeting(parts.self, parts.member),
-        (error: ServiceError | null, receipt?: PeerReceipt) => {
-          resolve(endOf(error, receipt, connection))
-        },
-      )
-      const connection: Connection = { client, stream: call, isOpen: false, unsentBytes: 0 }
-      current.connection = connection
-      const giveUp = (): void => call.cancel()
-      signal.addEventListener('abort', giveUp, { once: true })
-      patience.signal.addEventListener('abort', () => signal.removeEventListener('abort', giveUp))
-      call.once('metadata', (metadata: Metadata) => {
-        if (!answersRightly(parts, metadata)) return call.cancel()
+  current.connection = connection
+  let end: Omit<End, 'wasOpen'> = { code: status.UNAVAILABLE, text: 'the connection was closed' }
+  const giveUp = (text: string): void => {
+    end = { code: status.UNAVAILABLE, text }
+    socket.destroy()
+  }
+  const stop = (): void => giveUp('it is not needed any more')
+  const life = watchLife(parts, connection, giveUp)
+  const read = createRecordReader(
+    { hasMagic: false, payloadBytesMax: parts.limits.answerBytesMax },
+    (kind, payload) => {
+      life.heard()
+      if (kind === RECORD.hello) {
+        if (!answersRightly(parts, payload)) return giveUp('another member answers there')
         connection.isOpen = true
         opened()
+      } else if (kind === RECORD.end) {
+        const { code, details } = readEnd(payload)
+        end = { code, text: details }
+        socket.destroy()
+      }
+    },
+  )
+  try {
+    return await new Promise<End>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        const fault = read(chunk)
+        if (fault !== undefined) giveUp(fault)
       })
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        end = { code: status.UNAVAILABLE, text: error.message || String(error.code) }
+      })
+      socket.once('close', () => resolve({ ...end, wasOpen: connection.isOpen }))
+      signal.addEventListener('abort', stop, { once: true })
       parts.clock.sleep(parts.limits.connectMs, patience.signal).then(
-        () => connection.isOpen || call.cancel(),
+        () => connection.isOpen || giveUp('no answer in time'),
         () => undefined,
       )
-      if (signal.aborted) giveUp()
+      socket.write(PEER_MAGIC)
+      writeRecord(socket, RECORD.hello, Buffer.from(greetingText(parts.self, parts.member)))
+      if (signal.aborted) stop()
     })
   } finally {
     patience.abort()
+    life[Symbol.dispose]()
+    signal.removeEventListener('abort', stop)
     current.connection = undefined
-    client.close()
+  }
+}
+
+/** Asks a connection for signs of life, and gives it up when the last question was not answered. */
+function watchLife(
+  { scheduler, limits }: LaneParts,
+  connection: Connection,
+  giveUp: (text: string) => void,
+): Disposable & { heard(): void } {
+  let isAsked = false
+  const timer = scheduler.every(limits.keepaliveMs, () => {
+    if (!connection.isOpen) return
+    if (isAsked) return giveUp('no sign of life')
+    isAsked = true
+    writeRecord(connection.socket, RECORD.ping)
+  })
+  return {
+    heard: () => {
+      isAsked = false
+    },
+    [Symbol.dispose]: () => timer[Symbol.dispose](),
   }
 }
 
 /** The answer has to come from whom the greeting was meant for. */
-function answersRightly({ self, member }: LaneParts, metadata: Metadata): boolean {
-  const answer = readGreeting(metadata)
+function answersRightly({ self, member }: LaneParts, payload: Buffer): boolean {
+  const answer = readGreetingText(payload.toString())
   return answer?.clusterId === self.clusterId && answer.from === member && canSpeak(self, answer)
-}
-
-function endOf(
-  error: ServiceError | null,
-  receipt: PeerReceipt | undefined,
-  { isOpen }: Connection,
-): End {
-  if (error) return { code: error.code, text: error.details, wasOpen: isOpen }
-  return { code: status.OK, text: `closed after ${receipt?.frames ?? 0} frames`, wasOpen: isOpen }
 }
 
 const REFUSALS: readonly number[] = [

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import fc from 'fast-check'
-import { Client, Metadata, Server, ServerCredentials, credentials } from '@grpc/grpc-js'
-import type { ServerReadableStream, ServiceError, sendUnaryData } from '@grpc/grpc-js'
 import { systemClock, systemRandom, systemScheduler } from '../../lib/system/clock.ts'
 import { silentLogger } from '../../lib/system/log.ts'
-import { peerService } from '../../proto/gen/raft.ts'
+import { decodePeerFrame } from '../../proto/gen/raft.ts'
 import type { PeerFrame } from '../../proto/gen/raft.ts'
 import { createAuthority, createIdentity } from '../../test/support/certificates.ts'
 import type { Authority } from '../../test/support/certificates.ts'
@@ -18,10 +19,11 @@ import { introduce, recordOf, startPeer, viewOf } from '../../test/support/peer-
 import type { LabPeer, SnapshotMessage } from '../../test/support/peer-lab.ts'
 import type { ImageRecord } from '../image/image.ts'
 import type { PeerMessage } from '../node/transport.ts'
-import { greeting } from './peer-greeting.ts'
+import { greetingText } from './peer-greeting.ts'
 import { DEFAULT_PEER_LIMITS } from './peer-limits.ts'
 import { createPeerNetwork } from './peer-network.ts'
 import { pack, unpack } from './peer-snapshot.ts'
+import { PEER_MAGIC, RECORD, createRecordReader, readEnd, writeRecord } from './peer-wire.ts'
 import { openTls } from './tls.ts'
 import type { TlsSource } from './tls.ts'
 
@@ -90,24 +92,27 @@ async function startRaw(
   id: bigint,
   read: (frame: PeerFrame) => void,
 ): Promise<AsyncDisposable & { readonly url: string }> {
-  const server = new Server()
-  const frames = (
-    call: ServerReadableStream<PeerFrame, object>,
-    _answer: sendUnaryData<object>,
-  ): void => {
-    call.sendMetadata(greeting({ clusterId: CLUSTER, memberId: id }, 1n))
-    call.on('data', read)
-  }
-  server.addService(peerService, { control: frames, append: frames, snapshot: () => undefined })
-  const port = await new Promise<number>((resolve, reject) => {
-    const security = ServerCredentials.createInsecure()
-    server.bindAsync('127.0.0.1:0', security, (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    )
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    const limits = { hasMagic: true, payloadBytesMax: 1_000_000 }
+    const take = createRecordReader(limits, (kind, payload) => {
+      if (kind === RECORD.frame) read(decodePeerFrame(payload))
+      if (kind !== RECORD.hello) return
+      const answer = greetingText({ clusterId: CLUSTER, memberId: id }, 1n)
+      writeRecord(socket, RECORD.hello, Buffer.from(answer))
+    })
+    socket.on('data', take)
+    socket.on('error', () => undefined)
   })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}`,
-    [Symbol.asyncDispose]: () => Promise.resolve(server.forceShutdown()),
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
   }
 }
 
@@ -128,6 +133,55 @@ test('what is sent in one turn is one frame, and no frame is larger than it shou
   t.deepEqual(
     sizes.toSorted((x, y) => x - y),
     [2, 2, 2, 2, 100],
+  )
+})
+
+/** An append that brings nothing but the news that `commit` is committed. */
+function news(from: bigint, to: bigint, commit: number): PeerMessage {
+  const at = { from, to, term: 3, prevIndex: 8, prevTerm: 3, commit }
+  return { kind: 'raft', message: { kind: 'append', ...at, entries: [] } }
+}
+
+test('bare news of a commit goes with the next append, in one frame and in order', async (t) => {
+  const frames: PeerFrame[] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  await using raw = await startRaw(2n, (frame) => {
+    frames.push(frame)
+    resolve()
+  })
+  await using a = await startPeer({ id: 1n, limits: { patienceMs: 3_600_000 } })
+  a.transport.setMembers([{ member: 2n, peerUrls: [raw.url] }])
+  await a.connectedTo(2n)
+  a.transport.send(2n, news(1n, 2n, 7))
+  for (let turn = 0; turn < 10; turn++) await new Promise((next) => setImmediate(next))
+  a.transport.send(2n, append(1n, 2n, 10))
+  await promise
+  t.deepEqual(
+    frames.map(({ messages }) => messages.map(({ raft }) => [raft?.commit, raft?.entries.length])),
+    [
+      [
+        [7, 0],
+        [5, 1],
+      ],
+    ],
+  )
+})
+
+test('news that nothing goes with leaves by itself; one who waits for it has it at once', async (t) => {
+  await using quick = await pair({ limits: { patienceMs: 1 } })
+  quick.a.transport.send(2n, news(1n, 2n, 7))
+  await quick.b.until(() => quick.b.received.length === 1)
+  await using peers = await pair({ limits: { patienceMs: 3_600_000, askedMs: 3_600_000 } })
+  const { a, b } = peers
+  const commands = [Buffer.from('a write of a client of b')]
+  const propose = { kind: 'propose', from: 2n, to: 1n, term: 3, commands } as const
+  b.transport.send(1n, { kind: 'raft', message: propose })
+  await a.until(() => a.received.length === 1)
+  a.transport.send(2n, news(1n, 2n, 8))
+  await b.until(() => b.received.length === 1)
+  t.deepEqual(
+    b.received.map(({ message }) => message),
+    [news(1n, 2n, 8)],
   )
 })
 
@@ -258,53 +312,97 @@ test('nobody speaks for another: messages that name another sender or receiver a
   )
 })
 
-/** Calls as any program could that is no member. */
-function call(
-  url: string,
-  metadata: Metadata,
-  path: string,
-  messages: readonly Buffer[],
-): Promise<ServiceError | null> {
-  const client = new Client(url.replace('http://', ''), credentials.createInsecure())
-  return new Promise<ServiceError | null>((resolve) => {
-    const same = (message: Buffer): Buffer => message
-    const stream = client.makeClientStreamRequest(path, same, same, metadata, (error) =>
-      resolve(error),
-    )
-    stream.on('error', () => undefined)
-    for (const message of messages) stream.write(message)
-    stream.end()
-  }).finally(() => client.close())
+/** Connects as any program could that is no member; gives the kinds of what is answered, and the end. */
+async function speak(
+  port: number,
+  bytes: Uint8Array,
+): Promise<{ readonly kinds: readonly number[]; readonly end: ReturnType<typeof readEnd> }> {
+  const socket = connect(port, '127.0.0.1')
+  const kinds: number[] = []
+  let end = { code: -1, details: '' }
+  const read = createRecordReader({ hasMagic: false, payloadBytesMax: 1_000 }, (kind, payload) => {
+    kinds.push(kind)
+    if (kind === RECORD.end) end = readEnd(payload)
+  })
+  socket.on('data', read)
+  socket.on('error', () => undefined)
+  socket.write(bytes)
+  await once(socket, 'close')
+  return { kinds, end }
 }
 
-test('whoever does not greet as a member is refused, and damaged frames end only their stream', async (t) => {
+type Record = readonly [kind: number, payload: Uint8Array]
+
+/** The bytes of records, with what comes in front of them. */
+function bytesOf(...records: Record[]): Buffer {
+  const written: Uint8Array[] = [PEER_MAGIC]
+  const sink = { write: (bytes: Uint8Array) => written.push(bytes) > 0, cork() {}, uncork() {} }
+  for (const [kind, payload] of records) writeRecord(sink, kind, payload)
+  return Buffer.concat(written)
+}
+
+/** No frame of the codec. */
+const BAD = Buffer.from('0affff', 'hex')
+
+test('whoever does not greet as a member is refused, and damaged frames end only their connection', async (t) => {
   await using b = await startPeer({ id: 2n })
-  const good = greeting({ clusterId: CLUSTER, memberId: 1n }, 2n)
-  const { control } = peerService
-  t.like(await call(b.url, new Metadata(), control.path, []), { code: 3 })
-  const odd = good.clone()
-  odd.set('hakiri-from', 'zz')
-  t.like(await call(b.url, odd, control.path, []), { code: 3 })
-  const old = good.clone()
+  const good = greetingText({ clusterId: CLUSTER, memberId: 1n }, 2n)
+  const said = (text: string) => [RECORD.hello, Buffer.from(text)] as const
+  const ends = async (...records: Parameters<typeof bytesOf>) =>
+    (await speak(b.port, bytesOf(...records))).end
+  t.like(await ends(said('')), { code: 3, details: 'only members may call this' })
+  t.like(await ends(said(good.replace(/from: 1/, 'from: zz'))), { code: 3 })
+  const speaks = (range: string) => said(good.replace(/hakiri-protocol: .*/s, range))
   // As before there was a range: the newest is the oldest.
-  old.remove('hakiri-protocol-min')
-  old.set('hakiri-protocol', '0')
-  t.like(await call(b.url, old, control.path, []), {
+  t.like(await ends(speaks('hakiri-protocol: 0')), {
     code: 9,
     details: 'the member speaks protocol 0, this one 1 to 2: start the same Hakiri on both',
   })
-  old.set('hakiri-protocol', '1')
-  t.is(await call(b.url, old, control.path, [control.requestSerialize({})]), null)
-  const future = good.clone()
-  future.set('hakiri-protocol', '4')
-  future.set('hakiri-protocol-min', '2')
-  t.is(await call(b.url, future, control.path, [control.requestSerialize({})]), null)
-  future.set('hakiri-protocol-min', '3')
-  t.like(await call(b.url, future, control.path, []), { code: 9 })
-  future.set('hakiri-protocol-min', '5')
-  t.like(await call(b.url, future, control.path, []), { code: 3 })
-  t.like(await call(b.url, good, control.path, [Buffer.from('0affff', 'hex')]), { code: 13 })
-  t.is(await call(b.url, good, control.path, [control.requestSerialize({})]), null)
+  t.like(await ends(speaks('hakiri-protocol: 4\nhakiri-protocol-min: 3')), { code: 9 })
+  t.like(await ends(speaks('hakiri-protocol: 4\nhakiri-protocol-min: 5')), { code: 3 })
+  for (const range of ['hakiri-protocol: 1', 'hakiri-protocol: 4\nhakiri-protocol-min: 2']) {
+    const { kinds } = await speak(b.port, bytesOf(speaks(range), [RECORD.frame, BAD]))
+    t.deepEqual(kinds, [RECORD.hello, RECORD.end], range)
+  }
+  const damaged = [RECORD.frame, BAD] as const
+  t.like(await ends(said(good), damaged), { code: 13, details: 'a frame is damaged' })
+  const [huge, fine] = [Buffer.from('7fffffff02', 'hex'), bytesOf(said(good))]
+  t.like((await speak(b.port, Buffer.concat([fine, huge]))).end, {
+    code: 13,
+    details: 'a record of 2147483647 bytes is too large',
+  })
+  // A frame before the greeting is not looked at, nor is a kind that is not known.
+  const other = [99, Buffer.from('any')] as const
+  const { kinds } = await speak(b.port, bytesOf(damaged, other, said(good), other, damaged))
+  t.deepEqual(kinds, [RECORD.hello, RECORD.end])
+  t.deepEqual(b.received, [])
+})
+
+test('records come out of chunks of any size as they went in', (t) => {
+  const record = fc.tuple(fc.nat(255), fc.uint8Array({ maxLength: 60 }))
+  fc.assert(
+    fc.property(
+      fc.array(record, { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 70 }), { minLength: 1 }),
+      (records, sizes) => {
+        const bytes = bytesOf(...records)
+        const out: [number, string][] = []
+        const read = createRecordReader(
+          { hasMagic: true, payloadBytesMax: 60 },
+          (kind, payload) => void out.push([kind, payload.toString('hex')]),
+        )
+        for (let at = 0, turn = 0; at < bytes.length; turn++) {
+          const size = sizes[turn % sizes.length]!
+          t.is(read(bytes.subarray(at, at + size)), undefined)
+          at += size
+        }
+        t.deepEqual(
+          out,
+          records.map(([kind, payload]) => [kind, Buffer.from(payload).toString('hex')]),
+        )
+      },
+    ),
+  )
 })
 
 test('before the node is there, others are told to come back', async (t) => {
@@ -314,17 +412,13 @@ test('before the node is there, others are told to come back', async (t) => {
     random: systemRandom,
     logger: silentLogger,
   })
-  const server = new Server()
-  t.teardown(() => server.forceShutdown())
-  network.addTo(server)
-  const port = await new Promise<number>((resolve) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_error, bound) =>
-      resolve(bound),
-    )
-  })
-  const metadata = greeting({ clusterId: CLUSTER, memberId: 1n }, 2n)
-  const refused = await call(`http://127.0.0.1:${port}`, metadata, peerService.append.path, [])
-  t.like(refused, { code: 14, details: 'this member is not ready' })
+  const server = createServer(network.accept)
+  t.teardown(() => void server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const text = greetingText({ clusterId: CLUSTER, memberId: 1n }, 2n)
+  const { end } = await speak(port, bytesOf([RECORD.hello, Buffer.from(text)]))
+  t.deepEqual(end, { code: 14, details: 'this member is not ready' })
 })
 
 test('members that leave the list are closed, those that move are followed, and closing ends all', async (t) => {
@@ -571,7 +665,7 @@ test('a view that cannot be read, and a member that is not there, give false', a
   const broken = {
     ...view,
     records: async function* () {
-      yield [recordOf(1, 10)]
+      yield [recordOf(1, 2_000_000)]
       throw new Error('a bad sector')
     },
   }

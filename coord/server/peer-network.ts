@@ -1,9 +1,10 @@
 /**
  * The connections between this member and the others: to each of them one for what must never wait
- * (heartbeats, votes, questions) and one for what may be large (appends, snapshots), and the service
- * through which they reach this one.
+ * (heartbeats, votes, questions) and one for what may be large (appends), and what they reach this one
+ * through. A snapshot is a call with a connection of its own.
  */
-import type { Server } from '@grpc/grpc-js'
+import type { Socket } from 'node:net'
+import type { Client, Server } from '@grpc/grpc-js'
 import { peerService } from '../../proto/gen/raft.ts'
 import type {
   MemberAddress,
@@ -15,6 +16,7 @@ import type {
 } from '../node/transport.ts'
 import type { MemberId } from '../raft/types.ts'
 import { createDialer } from './peer-dial.ts'
+import type { Dialer } from './peer-dial.ts'
 import { greeting } from './peer-greeting.ts'
 import { openLane } from './peer-lane.ts'
 import type { Lane, LaneKind } from './peer-lane.ts'
@@ -28,15 +30,20 @@ import type { SnapshotParts } from './peer-snapshot.ts'
 export type PeerNetwork = {
   /** To be given to the node, which opens it once it knows who it is. */
   readonly open: OpenTransport
-  /** Adds the service of members; until `open` it answers that this member is not ready. */
+  /** Adds the service of snapshots; until `open` it answers that this member is not ready. */
   addTo(server: Server): void
+  /** Takes a connection of another member; until `open` it is told that this one is not ready. */
+  readonly accept: (socket: Socket) => void
 }
 
 type Link = {
   readonly urls: string
   readonly control: Lane
   readonly append: Lane
+  readonly dial: Dialer
   isSendingSnapshot: boolean
+  /** When it last passed on a write or a read, for which it waits to hear what is committed. */
+  askedAtMs: number
 }
 
 export function createPeerNetwork(
@@ -44,16 +51,15 @@ export function createPeerNetwork(
 ): PeerNetwork {
   const parts: SnapshotParts = { ...given, limits: { ...DEFAULT_PEER_LIMITS, ...given.limits } }
   let host: PeerHost | undefined
+  const { accept, snapshot } = createPeerHandlers(parts, () => host)
   return {
     open: (inbox, self) => {
       const opened = openTransport(parts, inbox, self)
       host = opened.host
       return opened.transport
     },
-    addTo: (server) => {
-      const { frames, snapshot } = createPeerHandlers(parts, () => host)
-      server.addService(peerService, { control: frames, append: frames, snapshot })
-    },
+    addTo: (server) => server.addService(peerService, { snapshot }),
+    accept,
   }
 }
 
@@ -81,19 +87,23 @@ function openTransport(
     },
     send: (to, message) => {
       const link = links.get(to)
-      link?.[laneOf(message)].send(message)
+      link?.[laneOf(message)].send(message, isPatient(message) && !isAsking(parts, link))
     },
     sendSnapshot: async (to, message, view, signal) => {
       const link = links.get(to)
-      const client = link?.append.client()
-      if (!link || !client || link.isSendingSnapshot || message.kind !== 'snapshot') return false
+      if (!link?.append.isOpen() || link.isSendingSnapshot || message.kind !== 'snapshot')
+        return false
       link.isSendingSnapshot = true
+      const client = link.dial.client()
       try {
         const target = { client, metadata: greeting(self, to) }
         const until = AbortSignal.any([signal, closing.signal])
+        // An image is not read for somebody who cannot be reached.
+        if (!(await isReached(client, parts))) return false
         return await send(parts, to, () => uploadSnapshot(parts, target, message, view, until))
       } finally {
         link.isSendingSnapshot = false
+        client.close()
       }
     },
     connected: () => {
@@ -110,7 +120,11 @@ function openTransport(
     links.get(member)?.control.wake()
     links.get(member)?.append.wake()
   }
-  return { transport, host: { inbox, self, seen, signal: closing.signal } }
+  const asked = (member: MemberId): void => {
+    const link = links.get(member)
+    if (link) link.askedAtMs = parts.clock.monotonic()
+  }
+  return { transport, host: { inbox, self, seen, asked, signal: closing.signal } }
 }
 
 function openLink(
@@ -119,20 +133,24 @@ function openLink(
   self: PeerIdentity,
   { member, peerUrls }: MemberAddress,
 ): Link {
+  const dialer = (): Dialer => createDialer(peerUrls, parts.tls, parts.limits)
+  const dial = dialer()
   const lane = (kind: LaneKind): Lane =>
     openLane({
       ...parts,
       kind,
       self,
       member,
-      dial: createDialer(peerUrls, parts.tls, parts.limits),
+      dial: kind === 'append' ? dial : dialer(),
       removed: () => inbox.removedBy(member),
     })
   return {
     urls: peerUrls.join(),
     control: lane('control'),
     append: lane('append'),
+    dial,
     isSendingSnapshot: false,
+    askedAtMs: Number.NEGATIVE_INFINITY,
   }
 }
 
@@ -142,6 +160,25 @@ function laneOf(message: PeerMessage): LaneKind {
     message.kind === 'raft' &&
     (message.message.kind === 'append' || message.message.kind === 'propose')
   return isLarge ? 'append' : 'control'
+}
+
+/** An append without entries only brings news of what is committed, or asks where logs agree. */
+function isPatient(message: PeerMessage): boolean {
+  return (
+    message.kind === 'raft' &&
+    message.message.kind === 'append' &&
+    message.message.entries.length === 0
+  )
+}
+
+function isAsking({ clock, limits }: SnapshotParts, { askedAtMs }: Link): boolean {
+  return clock.monotonic() - askedAtMs < limits.askedMs
+}
+
+function isReached(client: Client, { clock, limits }: SnapshotParts): Promise<boolean> {
+  return new Promise((resolve) => {
+    client.waitForReady(clock.now() + limits.connectMs, (error) => resolve(error === undefined))
+  })
 }
 
 async function send(

@@ -3,14 +3,18 @@
  * and takes snapshots one at a time from each.
  */
 import { status } from '@grpc/grpc-js'
-import type { Metadata, ServerReadableStream, sendUnaryData } from '@grpc/grpc-js'
+import type { ServerReadableStream, sendUnaryData } from '@grpc/grpc-js'
+import type { Socket } from 'node:net'
+import { decodePeerFrame } from '../../proto/gen/raft.ts'
 import type { PeerFrame, SnapshotChunk } from '../../proto/gen/raft.ts'
-import type { PeerIdentity, PeerInbox } from '../node/transport.ts'
+import type { PeerIdentity, PeerInbox, PeerMessage } from '../node/transport.ts'
 import type { MemberId } from '../raft/types.ts'
 import { fromWire, messageFromWire } from './peer-codec.ts'
-import { greeting, greetingFault, readGreeting } from './peer-greeting.ts'
+import { greetingFault, greetingText, readGreeting, readGreetingText } from './peer-greeting.ts'
+import type { Greeting } from './peer-greeting.ts'
 import { unpack, watchOver } from './peer-snapshot.ts'
 import type { SnapshotParts } from './peer-snapshot.ts'
+import { RECORD, createRecordReader, endPayload, writeRecord } from './peer-wire.ts'
 
 /** What the service needs to know of the node, once there is one. */
 export type PeerHost = {
@@ -18,6 +22,8 @@ export type PeerHost = {
   readonly self: PeerIdentity
   /** A member has just shown itself. */
   readonly seen: (member: MemberId) => void
+  /** A member has passed on a write or a read. */
+  readonly asked: (member: MemberId) => void
   /** Aborts when the node stops. */
   readonly signal: AbortSignal
 }
@@ -27,17 +33,15 @@ type Answer<A> = sendUnaryData<Partial<A>>
 type Incoming<Q, A> = ServerReadableStream<Q, Partial<A>>
 
 export type PeerHandlers = {
-  readonly frames: (
-    call: Incoming<PeerFrame, { frames: number }>,
-    answer: Answer<{ frames: number }>,
-  ) => void
+  /** A connection with frames, from its very first byte. */
+  readonly accept: (socket: Socket) => void
   readonly snapshot: (
     call: Incoming<SnapshotChunk, { isInstalled: boolean }>,
     answer: Answer<{ isInstalled: boolean }>,
   ) => void
 }
 
-/** Handlers for the streams of frames and of snapshots; `host` is asked at each call. */
+/** Handlers for connections with frames and for snapshots; `host` is asked at each. */
 export function createPeerHandlers(
   parts: SnapshotParts,
   host: () => PeerHost | undefined,
@@ -45,13 +49,9 @@ export function createPeerHandlers(
   const admit = createGate(parts, host)
   const arriving = new Set<MemberId>()
   return {
-    frames: (call, answer) => {
-      const caller = admit(call.metadata)
-      if ('code' in caller) return answer(caller)
-      receiveFrames(caller, call, answer)
-    },
+    accept: (socket) => receiveFrames(parts, admit, socket),
     snapshot: (call, answer) => {
-      const caller = admit(call.metadata)
+      const caller = admit(readGreeting(call.metadata))
       if ('code' in caller) return answer(caller)
       if (arriving.has(caller.from))
         return answer({
@@ -77,18 +77,15 @@ export function createPeerHandlers(
 }
 
 type Caller = PeerHost & { readonly from: MemberId }
+type Gate = (greeting: Greeting | undefined) => Caller | Refusal
 
 /** Who may come in; a refusal is logged once until somebody else is refused or for something else. */
-function createGate(
-  { logger }: SnapshotParts,
-  host: () => PeerHost | undefined,
-): (metadata: Metadata) => Caller | Refusal {
+function createGate({ logger }: SnapshotParts, host: () => PeerHost | undefined): Gate {
   let told = ''
-  return (metadata) => {
+  return (other) => {
     const known = host()
     if (!known || known.signal.aborted)
       return { code: status.UNAVAILABLE, details: 'this member is not ready' }
-    const other = readGreeting(metadata)
     if (!other) return { code: status.INVALID_ARGUMENT, details: 'only members may call this' }
     const fault = greetingFault(known.self, other)
     const isRemoved = fault === undefined && known.inbox.isRemoved(other.from)
@@ -108,41 +105,87 @@ function hex(member: MemberId): string {
   return member.toString(16)
 }
 
-function receiveFrames(
-  { inbox, self, from, signal }: Caller,
-  call: Incoming<PeerFrame, { frames: number }>,
-  answer: Answer<{ frames: number }>,
-): void {
-  let frames = 0
+/** Whoever does not greet within this time, or does not let go after the end, is cut off. */
+const LINGER_MS = 10_000
+
+/** One connection: a greeting, then frames, until one of the two ends it. */
+function receiveFrames({ limits }: SnapshotParts, admit: Gate, socket: Socket): void {
+  let caller: Caller | undefined
   let isOver = false
-  const end = (refusal?: Refusal): void => {
+  const stop = (): void => end({ code: status.UNAVAILABLE, details: 'this member is stopping' })
+  const end = ({ code, details }: Refusal): void => {
     if (isOver) return
     isOver = true
-    signal.removeEventListener('abort', stop)
-    if (refusal) answer(refusal)
-    else answer(null, { frames })
+    writeRecord(socket, RECORD.end, endPayload(code, details))
+    socket.end()
+    socket.setTimeout(LINGER_MS)
   }
-  const stop = (): void => end({ code: status.UNAVAILABLE, details: 'this member is stopping' })
-  signal.addEventListener('abort', stop, { once: true })
-  call.on('data', (frame: PeerFrame) => {
+  const greeted = (payload: Buffer): void => {
+    const admitted = admit(readGreetingText(payload.toString()))
+    if ('code' in admitted) return end(admitted)
+    caller = admitted
+    caller.signal.addEventListener('abort', stop, { once: true })
+    socket.setTimeout(0)
+    writeRecord(socket, RECORD.hello, Buffer.from(greetingText(caller.self, caller.from)))
+  }
+  const take = (kind: number, payload: Buffer): void => {
     if (isOver) return
-    frames++
-    if (inbox.isRemoved(from)) {
-      const details = `member ${hex(from)} was removed from the cluster`
-      return end({ code: status.PERMISSION_DENIED, details })
+    if (kind === RECORD.ping) writeRecord(socket, RECORD.pong)
+    else if (kind === RECORD.hello && !caller) greeted(payload)
+    else if (kind === RECORD.frame && caller) {
+      const refusal = receiveFrame(caller, payload)
+      if (refusal) end(refusal)
     }
-    for (const content of frame.messages) {
-      const message = fromWire(content)
-      const isForged =
-        message?.kind === 'raft' &&
-        (message.message.from !== from || message.message.to !== self.memberId)
-      if (message && !isForged) inbox.receive(from, message)
-    }
+  }
+  const read = createRecordReader(
+    { hasMagic: true, payloadBytesMax: limits.frameTakenBytesMax },
+    take,
+  )
+  socket.setTimeout(LINGER_MS)
+  socket.on('timeout', () => socket.destroy())
+  socket.on('error', () => undefined)
+  socket.once('close', () => {
+    isOver = true
+    caller?.signal.removeEventListener('abort', stop)
   })
-  call.once('end', () => end())
-  call.once('cancelled', () => end())
-  call.once('error', () => end())
-  call.sendMetadata(greeting(self, from))
+  socket.on('data', (chunk: Buffer) => {
+    const fault = isOver ? undefined : read(chunk)
+    if (fault !== undefined) end({ code: status.INTERNAL, details: fault })
+  })
+}
+
+/** Hands the messages of a frame to the node; gives why the connection has to end. */
+function receiveFrame({ inbox, self, from, asked }: Caller, payload: Buffer): Refusal | undefined {
+  if (inbox.isRemoved(from)) {
+    const details = `member ${hex(from)} was removed from the cluster`
+    return { code: status.PERMISSION_DENIED, details }
+  }
+  const frame = decodeFrame(payload)
+  if (!frame) return { code: status.INTERNAL, details: 'a frame is damaged' }
+  for (const content of frame.messages) {
+    const message = fromWire(content)
+    const isForged =
+      message?.kind === 'raft' &&
+      (message.message.from !== from || message.message.to !== self.memberId)
+    if (!message || isForged) continue
+    if (isQuestion(message)) asked(from)
+    inbox.receive(from, message)
+  }
+  return undefined
+}
+
+function isQuestion(message: PeerMessage): boolean {
+  if (message.kind !== 'raft') return false
+  return message.message.kind === 'propose' || message.message.kind === 'read-index'
+}
+
+function decodeFrame(payload: Buffer): PeerFrame | undefined {
+  try {
+    return decodePeerFrame(payload)
+  } catch (error) {
+    if (error instanceof Error && error.name === 'WireError') return undefined
+    throw error
+  }
 }
 
 async function receiveSnapshot(

@@ -4,10 +4,8 @@
  */
 
 export type WalFile = {
-  /** All of `bytes`, inside the file's size. */
-  write(bytes: Uint8Array, offset: number): Promise<void>
-  /** What was written is durable. */
-  sync(): Promise<void>
+  /** All of `bytes`, inside the file's size; durable once this resolves. */
+  append(bytes: Uint8Array, offset: number): Promise<void>
   /** Drops what lies from `offset` on, at once; then zeros up to `sizeBytes`, durable. */
   cut(offset: number, sizeBytes: number): Promise<void>
   close(): Promise<void>

@@ -1,9 +1,12 @@
 /**
  * The disk of the log: a folder of the file system. Segments are written full of zeros before they are
- * used, so that a later write changes no size and its sync is one disk operation.
+ * used, so that a later write changes no size and its sync is one disk operation. Frames go through a
+ * descriptor with O_DSYNC, which makes a write and its sync one call: a call less to wait for, and one
+ * errand less for a thread, than with fdatasync.
  */
-import { close, fdatasync, ftruncate, open, write } from 'node:fs'
+import { close, constants, fdatasync, ftruncate, open, write } from 'node:fs'
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { platform } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { syncFolder } from '../../lib/system/fs.ts'
@@ -28,14 +31,14 @@ export async function openFolderDisk(folder: string): Promise<WalDisk> {
       try {
         await writeZeros(file, 0, sizeBytes)
         await syncData(file)
-        return openedFile(file)
+        return openedFile(file, await openDurable(at(name)))
       } catch (error) {
         await closeFile(file)
         await rm(at(name), { force: true })
         throw error
       }
     },
-    open: async (name) => openedFile(await openFile(at(name), 'r+')),
+    open: async (name) => openedFile(await openFile(at(name), 'r+'), await openDurable(at(name))),
     rename: (from, to) => rename(at(from), at(to)),
     remove: (name) => rm(at(name), { force: true }),
     syncFolder: () => syncFolder(folder),
@@ -43,16 +46,27 @@ export async function openFolderDisk(folder: string): Promise<WalDisk> {
   }
 }
 
-function openedFile(file: number): WalFile {
+/** Elsewhere the flag is not there, or stops short of what fdatasync does to the disk's own cache. */
+const hasDurableWrites = platform() === 'linux'
+
+const openDurable = (path: string): Promise<number> =>
+  openFile(path, hasDurableWrites ? constants.O_RDWR | constants.O_DSYNC : constants.O_RDWR)
+
+function openedFile(file: number, durable: number): WalFile {
   return {
-    write: (bytes, offset) => writeAll(file, bytes, offset),
-    sync: () => syncData(file),
+    async append(bytes, offset) {
+      await writeAll(durable, bytes, offset)
+      if (!hasDurableWrites) await syncData(durable)
+    },
     async cut(offset, sizeBytes) {
       await truncate(file, offset)
       await writeZeros(file, offset, sizeBytes)
       await syncData(file)
     },
-    close: () => closeFile(file),
+    async close() {
+      await closeFile(durable)
+      await closeFile(file)
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The log over a disk: one write and one sync under way at a time, and what arrives meanwhile shares
+ * The log over a disk: one durable write under way at a time, and what arrives meanwhile shares
  * the next. After the first failure nothing more is written or acknowledged, ever (R6): a sync that
  * failed may have dropped what it was to save, so only a new start can tell what the disk holds.
  */
@@ -156,8 +156,7 @@ function diskError(thrown: unknown, folder: string): Error {
 /** A segment gets its name once its first frame is durable: a named one is never empty. */
 async function createSegment(disk: WalDisk, write: WalWrite, spare?: WalFile): Promise<WalFile> {
   const file = spare ?? (await disk.create(GROWING, write.sizeBytes))
-  await file.write(write.bytes, 0)
-  await file.sync()
+  await file.append(write.bytes, 0)
   await disk.rename(spare ? SPARE : GROWING, write.name)
   await disk.syncFolder()
   return file
@@ -203,10 +202,7 @@ function createLog(disk: WalDisk, first: WalFile, tail: WalTail, options: WalOpt
       queue = waiting.slice(write.taken)
       const startedMs = options.clock.monotonic()
       if (write.kind === 'segment') await beginSegment(write)
-      else {
-        await file.write(write.bytes, write.offset)
-        await file.sync()
-      }
+      else await file.append(write.bytes, write.offset)
       const durationMs = options.clock.monotonic() - startedMs
       options.observer?.onSync?.(durationMs, write.taken, write.bytes.length)
       for (let nth = 0; nth < write.taken; nth++) waiting[nth]!.resolve()

@@ -1597,7 +1597,7 @@ export function decodePeerMessage(bytes: Uint8Array): PeerMessage {
   return decode(readPeerMessage, bytes)
 }
 
-/** What was sent to one member in one turn. */
+/** What was sent to one member in one turn. Frames do not travel as calls, but as records on connections of their own: one for what is small and must never wait, one for appends. */
 export type PeerFrame = {
   readonly messages: readonly PeerMessage[]
 }
@@ -1635,41 +1635,6 @@ export function encodePeerFrame(value: Init<PeerFrame>): Buffer {
 
 export function decodePeerFrame(bytes: Uint8Array): PeerFrame {
   return decode(readPeerFrame, bytes)
-}
-
-/** Closes a stream of frames; says how many were read. */
-export type PeerReceipt = {
-  readonly frames: number
-}
-
-export function writePeerReceipt(w: Writer, m: Init<PeerReceipt>): void {
-  if (m.frames) {
-    putNumber(w, m.frames)
-    putVarint(w, 8)
-  }
-}
-
-export function readPeerReceipt(r: Reader): PeerReceipt {
-  const m: Draft<PeerReceipt> = { frames: 0 }
-  while (r.at < r.end) {
-    const tag = takeVarint(r)
-    switch (tag) {
-      case 8:
-        m.frames = takeUint64(r)
-        break
-      default:
-        skip(r, tag)
-    }
-  }
-  return m
-}
-
-export function encodePeerReceipt(value: Init<PeerReceipt>): Buffer {
-  return encode(writePeerReceipt, value)
-}
-
-export function decodePeerReceipt(bytes: Uint8Array): PeerReceipt {
-  return decode(readPeerReceipt, bytes)
 }
 
 /** One part of an image on its way. The first carries the message, the last the digest of all data. */
@@ -1771,24 +1736,6 @@ export function decodeSnapshotReceipt(bytes: Uint8Array): SnapshotReceipt {
 
 /** The methods of Peer. */
 export const peerService = {
-  control: {
-    path: '/hakiri.coord.Peer/Control',
-    requestStream: true,
-    responseStream: false,
-    requestSerialize: encodePeerFrame,
-    requestDeserialize: decodePeerFrame,
-    responseSerialize: encodePeerReceipt,
-    responseDeserialize: decodePeerReceipt,
-  },
-  append: {
-    path: '/hakiri.coord.Peer/Append',
-    requestStream: true,
-    responseStream: false,
-    requestSerialize: encodePeerFrame,
-    requestDeserialize: decodePeerFrame,
-    responseSerialize: encodePeerReceipt,
-    responseDeserialize: decodePeerReceipt,
-  },
   snapshot: {
     path: '/hakiri.coord.Peer/Snapshot',
     requestStream: true,

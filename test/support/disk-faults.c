@@ -1,7 +1,7 @@
 /*
  * Plays one disk fault on the files whose path has HAKIRI_FAULT_PATH in it. HAKIRI_FAULT says which,
  * HAKIRI_FAULT_AT when, counting from 1 (writes or syncs of such files, or bytes written to them):
- *   sync-error   that sync, and no other, fails with EIO
+ *   sync-error   that sync, and no other, fails with EIO; a write with O_DSYNC is a sync too
  *   write-error  that write fails with EIO
  *   full         no byte beyond so many is written: ENOSPC
  *   torn         of that write only HAKIRI_FAULT_BYTES bytes are written, then the process ends
@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,19 +45,23 @@ static int concerns(int file) {
   return strstr(path, part) != NULL;
 }
 
-static int play_sync(int file, const char *name) {
-  if ((is_fault("sync-error") || is_fault("slow")) && concerns(file)) {
-    long nth = __sync_add_and_fetch(&counter, 1);
-    if (is_fault("sync-error") && nth == number("HAKIRI_FAULT_AT")) {
-      errno = EIO;
-      return -1;
-    }
-    if (is_fault("slow") && nth >= number("HAKIRI_FAULT_AT")) {
-      long ms = number("HAKIRI_FAULT_BYTES");
-      struct timespec wait = {ms / 1000, ms % 1000 * 1000000};
-      nanosleep(&wait, NULL);
-    }
+static int play_fault_of_sync(void) {
+  long nth = __sync_add_and_fetch(&counter, 1);
+  if (is_fault("sync-error") && nth == number("HAKIRI_FAULT_AT")) {
+    errno = EIO;
+    return -1;
   }
+  if (is_fault("slow") && nth >= number("HAKIRI_FAULT_AT")) {
+    long ms = number("HAKIRI_FAULT_BYTES");
+    struct timespec wait = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&wait, NULL);
+  }
+  return 0;
+}
+
+static int play_sync(int file, const char *name) {
+  if ((is_fault("sync-error") || is_fault("slow")) && concerns(file) && play_fault_of_sync() < 0)
+    return -1;
   return ((sync_function)dlsym(RTLD_NEXT, name))(file);
 }
 
@@ -66,6 +71,10 @@ int fdatasync(int file) { return play_sync(file, "fdatasync"); }
 static ssize_t play_write(int file, const void *bytes, size_t length, off64_t offset) {
   pwrite_function real = (pwrite_function)dlsym(RTLD_NEXT, "pwrite64");
   if (!concerns(file)) return real(file, bytes, length, offset);
+  if ((is_fault("sync-error") || is_fault("slow")) && (fcntl(file, F_GETFL) & O_DSYNC)) {
+    ssize_t written = real(file, bytes, length, offset);
+    return play_fault_of_sync() < 0 ? -1 : written;
+  }
   if (is_fault("full")) {
     long before = __sync_fetch_and_add(&counter, (long)length);
     long room = number("HAKIRI_FAULT_AT") - before;

@@ -91,12 +91,10 @@ function torn(file: Inode, tear: Tear): Uint8Array {
 
 function openFile(file: Inode, name: string, disk: MemoryDisk): WalFile {
   return {
-    async write(bytes, offset) {
+    async append(bytes, offset) {
       if (offset + bytes.length > file.size) throw new Error(`a write past the end of ${name}`)
       file.written.push({ offset, bytes: Uint8Array.from(bytes) })
       await disk.gate('write', name)
-    },
-    async sync() {
       const upTo = file.written.length
       await disk.gate('sync', name)
       for (const { offset, bytes } of file.written.slice(0, upTo)) file.durable.set(bytes, offset)

@@ -99,6 +99,7 @@ export async function startPeer(options: LabOptions): Promise<LabPeer> {
     port: options.port ?? 0,
     grpc,
     http: (_request, response) => response.end('lab'),
+    peers: network.accept,
     logger,
     limits: { drainMs: 100 },
     ...(tls ? { tls, clientAuth: true } : {}),
