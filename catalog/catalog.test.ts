@@ -29,29 +29,29 @@ catalogSuite(test, 'sqlite', async (t) => {
   const path = join(await newFolder(t), 'catalog.db')
   return {
     open: (deps) => openSqliteCatalog(path, deps),
-    addMigration: async (id) => {
+    exec: async (sql) => {
       using database = new DatabaseSync(path)
-      database.exec(`insert into migration values (${id}, 'later', 0)`)
+      database.exec(sql)
     },
   }
 })
 
-// One after the other: together they would want more connections than a server allows.
+// One after the other: together they would want more connections than a server allows, and SQLite's
+// tests, which never leave the thread, would let none of them be made in time.
 catalogSuite(test.serial, 'postgres', async (): Promise<Place> => {
   const schema = `Catalog ${randomBytes(6).toString('hex')}`
   return {
     open: (deps) => openPostgresCatalog(databaseUrl, deps, { schema, connectionsMax: 3 }),
-    addMigration: async (id) => {
+    exec: async (sql) => {
       const client = new pg.Client({ connectionString: databaseUrl })
       await client.connect()
-      const table = `${pg.escapeIdentifier(schema)}.migration`
-      await client.query(`insert into ${table} values (${id}, 'later', 0)`)
+      await client.query(`set search_path to ${pg.escapeIdentifier(schema)}; ${sql}`)
       await client.end()
     },
   }
 })
 
-test('a URL or a path chooses the adapter', async (t) => {
+test.serial('a URL or a path chooses the adapter', async (t) => {
   const folder = await newFolder(t)
   for (const url of [`sqlite:${folder}/new/a.db`, `${folder}/b.db`, `sqlite://${folder}/c.db`]) {
     await using catalog = await openCatalog(url, deps)
@@ -66,7 +66,7 @@ test('a URL or a path chooses the adapter', async (t) => {
   }
 })
 
-test('an unreachable server is named, without its password', async (t) => {
+test.serial('an unreachable server is named, without its password', async (t) => {
   const error = await t.throwsAsync(
     openPostgresCatalog('postgres://me:hunter2@127.0.0.1:1/db', deps),
     {
@@ -77,7 +77,7 @@ test('an unreachable server is named, without its password', async (t) => {
   t.regex(String(error && 'suggestion' in error && error.suggestion), /runs/)
 })
 
-test('a database that does not exist is refused, not awaited', async (t) => {
+test.serial('a database that does not exist is refused, not awaited', async (t) => {
   const url = new URL(databaseUrl)
   url.pathname = '/nowhere'
   await t.throwsAsync(openPostgresCatalog(url.href, deps), {
@@ -86,7 +86,19 @@ test('a database that does not exist is refused, not awaited', async (t) => {
   })
 })
 
-const embedded = process.env['PGURL'] ? test.skip : test
+test.serial('tokens come back by the clock of the server, not by that of the worker', async (t) => {
+  await using catalog = await openPostgresCatalog(databaseUrl, deps, { schema: 'limits' })
+  const limit = { perSecond: 50, burst: 1 }
+  t.is((await catalog.takeTokens('b', 1, limit)).granted, 1)
+  // The clock of `deps` stands still.
+  for (let granted = 0, asked = 0; granted < 3; asked++) {
+    granted += (await catalog.takeTokens('b', 1, limit)).granted
+    if (asked > 100_000) return t.fail('none came back')
+  }
+  t.pass()
+})
+
+const embedded = process.env['PGURL'] ? test.skip : test.serial
 
 embedded('the catalog answers again when its server does, without being reopened', async (t) => {
   await using own = await startPostgres()
@@ -114,7 +126,7 @@ embedded('a worker stopped inside a transaction does not hold its shard for ever
   await client.end()
 })
 
-test('a deadlock is run again, and both transactions are done', async (t) => {
+test.serial('a deadlock is run again, and both transactions are done', async (t) => {
   const schema = `deadlock_${randomBytes(6).toString('hex')}`
   await using one = await openPostgresCatalog(databaseUrl, deps, { schema })
   await using two = await openPostgresCatalog(databaseUrl, deps, { schema })
@@ -154,24 +166,27 @@ test('a file that another process keeps locked is reported after a bounded wait'
   t.is((await catalog.acquireShard({ pipeline: 'p', shard: 's' }, 1)).epoch, 1)
 })
 
-test('a process killed while it commits loses nothing it was told, and others go on', async (t) => {
-  const sqlite = `sqlite:${join(await newFolder(t), 'catalog.db')}`
-  for (const url of [sqlite, await server.newDatabase()]) {
-    await using catalog = await openCatalog(url, deps)
-    await declare(catalog, 'a', 'b', 'c')
-    const children = ['a', 'b', 'c'].map((shard) => startCommitting(t, url, shard))
-    const told = await Promise.all(children.map((child) => killAfter(child, 20)))
-    for (const [index, row] of (await catalog.shards()).entries()) {
-      t.true(told[index]! >= 20)
-      t.true(row.seq === told[index]! || row.seq === told[index]! + 1, 'one may be on its way')
-      t.deepEqual(row.cursor, { at: row.seq })
-      const paths = Array.from({ length: row.seq + 2 }, (_, seq) => `${row.shard}${seq + 1}`)
-      t.is((await catalog.knownPaths('t', paths)).size, row.seq)
+test.serial(
+  'a process killed while it commits loses nothing it was told, and others go on',
+  async (t) => {
+    const sqlite = `sqlite:${join(await newFolder(t), 'catalog.db')}`
+    for (const url of [sqlite, await server.newDatabase()]) {
+      await using catalog = await openCatalog(url, deps)
+      await declare(catalog, 'a', 'b', 'c')
+      const children = ['a', 'b', 'c'].map((shard) => startCommitting(t, url, shard))
+      const told = await Promise.all(children.map((child) => killAfter(child, 20)))
+      for (const [index, row] of (await catalog.shards()).entries()) {
+        t.true(told[index]! >= 20)
+        t.true(row.seq === told[index]! || row.seq === told[index]! + 1, 'one may be on its way')
+        t.deepEqual(row.cursor, { at: row.seq })
+        const paths = Array.from({ length: row.seq + 2 }, (_, seq) => `${row.shard}${seq + 1}`)
+        t.is((await catalog.knownPaths('t', paths)).size, row.seq)
+      }
+      const writer = await newWriter(catalog, { shard: 'a' })
+      t.is((await writer.commit({ adds: ['after'] })).kind, 'committed')
     }
-    const writer = await newWriter(catalog, { shard: 'a' })
-    t.is((await writer.commit({ adds: ['after'] })).kind, 'committed')
-  }
-})
+  },
+)
 
 /** A process that commits one file after the other and prints each seq once it counts. */
 function startCommitting(t: ExecutionContext, url: string, shard: string): ChildProcess {

@@ -8,92 +8,33 @@
  */
 import type { Column } from '../lib/column.ts'
 import type { Json } from '../lib/json.ts'
+import type { ClusterCatalog } from './cluster.ts'
+import type {
+  CommitOutcome,
+  Counters,
+  DataFile,
+  NewShard,
+  RunEvent,
+  RunRow,
+  ShardCommit,
+  ShardKey,
+  ShardRow,
+} from './rows.ts'
 
-// ── Shards ────────────────────────────────────────────────────────────────────────────────────────
-
-export type ShardKey = { readonly pipeline: string; readonly shard: string }
-
-export type ShardRow = ShardKey & {
-  /** The table that this shard feeds. */
-  readonly table: string
-  /** What the connector needs to find the shard again; fixed when the shard was discovered. */
-  readonly spec: Json
-  /** Opaque to everyone but the connector; null before the first commit of a generation. */
-  readonly cursor: Json
-  /** Commits so far over all generations; strictly increasing. */
-  readonly seq: number
-  /** Fencing token, raised by `acquireShard`. */
-  readonly epoch: number
-  /** The table generation that the cursor belongs to. */
-  readonly generation: number
-  /** True once the source had no more rows for a full load of `generation`. */
-  readonly done: boolean
-  readonly paused: boolean
-}
-
-export type NewShard = ShardKey & {
-  readonly table: string
-  readonly spec: Json
-  /** True for a shard that only rewrites files (compaction): no generation waits for it. */
-  readonly upkeep?: boolean
-}
-
-// ── Commits ───────────────────────────────────────────────────────────────────────────────────────
-
-/** A data file as the encoder left it; `path` is relative to the table's folder. */
-export type DataFile = {
-  readonly path: string
-  readonly bytes: number
-  readonly rows: number
-  /** Delta statistics as JSON text: numRecords, minValues, maxValues, nullCount. */
-  readonly stats: string
-  /** Partition column → text, null for null. */
-  readonly partition: { readonly [column: string]: string | null }
-  readonly schemaRevision: number
-}
-
-export type TableChange = {
-  readonly table: string
-  readonly adds: readonly DataFile[]
-  /** Paths replaced by `adds` (compaction). All must be live, else the commit is a conflict. */
-  readonly removes: readonly string[]
-  /** False for rewrites that leave the rows as they are. */
-  readonly dataChange: boolean
-}
-
-export type Counters = {
-  readonly rowsRead: number
-  readonly rowsWritten: number
-  readonly rowsQuarantined: number
-  readonly bytesRead: number
-  readonly bytesWritten: number
-  readonly files: number
-  readonly requests: number
-  readonly notModified: number
-  readonly retries: number
-}
-
-export type ShardCommit = ShardKey & {
-  readonly runId: number
-  readonly epoch: number
-  readonly expectedSeq: number
-  readonly generation: number
-  readonly cursor: Json
-  /** The source has nothing more for this generation's full load. */
-  readonly done: boolean
-  readonly changes: readonly TableChange[]
-  /** Connector state to set (null deletes), e.g. ETags; moves with the rows or not at all. */
-  readonly state: { readonly [key: string]: Json }
-  /** Added to the run's counters. */
-  readonly counters: Partial<Counters>
-}
-
-export type CommitOutcome =
-  | { readonly kind: 'committed'; readonly seq: number }
-  /** Somebody acquired the shard later, or it moved: nothing was written. */
-  | { readonly kind: 'fenced'; readonly epoch: number; readonly seq: number }
-  /** A removed file was not live any more: nothing was written. */
-  | { readonly kind: 'conflict'; readonly path: string }
+export type {
+  CommitOutcome,
+  Counters,
+  DataFile,
+  NewShard,
+  RunEvent,
+  RunKind,
+  RunRow,
+  RunStatus,
+  ShardCommit,
+  ShardKey,
+  ShardRow,
+  TableChange,
+} from './rows.ts'
 
 // ── Tables ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,39 +149,12 @@ export type PublishOutcome =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'fenced' }
 
-// ── Runs ──────────────────────────────────────────────────────────────────────────────────────────
-
-export type RunStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled' | 'lost'
-export type RunKind = 'run' | 'full-refresh' | 'backfill' | 'compact'
-
-export type RunRow = {
-  readonly id: number
-  readonly pipeline: string
-  readonly kind: RunKind
-  readonly status: RunStatus
-  readonly worker: string
-  readonly startedAt: number
-  readonly endedAt: number | null
-  readonly shardsTotal: number
-  readonly shardsDone: number
-  readonly shardsFailed: number
-  readonly counters: Counters
-  readonly error: string | null
-}
-
-export type RunEvent = {
-  readonly runId: number
-  readonly at: number
-  readonly level: 'info' | 'warn' | 'error'
-  readonly shard: string | null
-  readonly kind: string
-  readonly message: string
-  readonly data: Json
-}
-
 // ── The port ──────────────────────────────────────────────────────────────────────────────────────
 
-export type Catalog = AsyncDisposable & {
+export type Catalog = AsyncDisposable & ClusterCatalog & CoreCatalog
+
+/** Shards, commits, tables and their logs, runs of one process. */
+export type CoreCatalog = {
   /** Stable identity, minted when the catalog was created; part of every Delta txn appId. */
   readonly id: string
   /** "sqlite:/path" or "postgres://host/db" without credentials, for people. */
@@ -327,7 +241,12 @@ export type Catalog = AsyncDisposable & {
   ): Promise<void>
   /** Adds to the counters outside a shard commit (e.g. 304s of a pass that found nothing). */
   addCounters(runId: number, counters: Partial<Counters>): Promise<void>
-  runs(filter: { readonly pipeline?: string; readonly limit: number }): Promise<readonly RunRow[]>
+  /** Newest first; `before`: only those with smaller ids. */
+  runs(filter: {
+    readonly pipeline?: string
+    readonly before?: number
+    readonly limit: number
+  }): Promise<readonly RunRow[]>
   run(id: number): Promise<RunRow | undefined>
   addEvents(events: readonly RunEvent[]): Promise<void>
   events(runId: number): Promise<readonly RunEvent[]>
@@ -338,10 +257,17 @@ export type Catalog = AsyncDisposable & {
   restoreTable(restored: RestoredTable): Promise<void>
 }
 
+/** What a log tells of a shard. */
+export type RestoredShard = Pick<
+  ShardRow,
+  'pipeline' | 'shard' | 'table' | 'spec' | 'cursor' | 'seq' | 'generation' | 'done'
+> &
+  Pick<NewShard, 'upkeep'>
+
 /** What `catalog rebuild --from-bucket` learns from one table's log. */
 export type RestoredTable = {
   readonly table: Omit<TableRow, 'staging' | 'publishEpoch'>
-  readonly shards: readonly (Omit<ShardRow, 'epoch' | 'paused'> & Pick<NewShard, 'upkeep'>)[]
+  readonly shards: readonly RestoredShard[]
   readonly epochs: { readonly [pipelineAndShard: string]: number }
   readonly live: readonly LiveFile[]
   readonly removed: readonly RemovedFile[]

@@ -7,9 +7,10 @@
 import { createHash } from 'node:crypto'
 import { assert } from '../lib/assert.ts'
 import { stableStringify } from '../lib/json.ts'
-import type { Catalog, CommitOutcome, ShardCommit, TableChange } from './catalog.ts'
+import type { Catalog, CommitOutcome, ShardCommit, ShardKey, TableChange } from './catalog.ts'
 import { addCounters } from './runs.ts'
-import { writeState } from './shards.ts'
+import { settleCommitted } from './run-parts.ts'
+import { writeStates } from './shards.ts'
 import {
   type CatalogDeps,
   type Engine,
@@ -21,6 +22,7 @@ import {
   rowsIn,
   type Sql,
   textOf,
+  textOrNull,
 } from './sql.ts'
 import { needTable } from './tables.ts'
 
@@ -34,7 +36,11 @@ export function commitMethods(engine: Engine, deps: CatalogDeps): Pick<Catalog, 
 }
 
 /** A change with the table row that it meets, locked. */
-type Target = { readonly change: TableChange; readonly table: Row; readonly generation: number }
+export type Target = {
+  readonly change: TableChange
+  readonly table: Row
+  readonly generation: number
+}
 
 async function commitShard(
   sql: Sql,
@@ -51,24 +57,35 @@ async function commitShard(
 
   const seq = commit.expectedSeq + 1
   await sql.run(
-    'update shard set cursor = ?, done = ?, seq = ? where pipeline = ? and shard = ?',
+    `update shard set cursor = ?, done = ?, seq = ?, weight = ?, failures = ?
+     where pipeline = ? and shard = ?`,
     jsonText(commit.cursor),
     commit.done,
     seq,
+    nextWeight(numberOf(current, 'weight'), commit),
+    commit.done ? 0 : numberOf(current, 'failures'),
     commit.pipeline,
     commit.shard,
   )
   for (const target of targets) await insertCommit(sql, deps, commit, target, seq, fingerprint)
-  await writeState(sql, commit, commit.generation, commit.state)
+  await writeStates(sql, [commit])
   await addCounters(sql, commit.runId, commit.shard, commit.counters)
+  await settleCommitted(sql, [{ ...commit, holder: textOrNull(current, 'holder') }])
   return { kind: 'committed', seq }
+}
+
+/** Each new pass counts a quarter, so that one odd pass moves nothing far. */
+export function nextWeight(weight: number, { done, workMs }: ShardCommit): number {
+  if (!done || workMs === undefined) return weight
+  const work = Math.max(1, Math.round(workMs))
+  return weight === 0 ? work : Math.round((weight * 3 + work) / 4)
 }
 
 /** Holds the shard, and its table against a change of generation; undefined when there is none. */
 async function lockShard(sql: Sql, commit: ShardCommit): Promise<Row | undefined> {
   const removes = commit.changes.some((change) => change.removes.length > 0)
   const [row] = await sql.rows(
-    `select s.epoch, s.seq, s.generation as shard_generation, t.*
+    `select s.epoch, s.seq, s.generation as shard_generation, s.weight, s.failures, s.holder, t.*
      from data_table as t join shard as s on s.table_name = t.name
      where s.pipeline = ? and s.shard = ? and s.dropped = false
      ${sql.lock(removes ? 'no key update' : 'key share', 't')} ${sql.lock('no key update', 's')}`,
@@ -78,7 +95,7 @@ async function lockShard(sql: Sql, commit: ShardCommit): Promise<Row | undefined
   return row
 }
 
-function isHolder(current: Row, commit: ShardCommit): boolean {
+export function isHolder(current: Row, commit: ShardCommit): boolean {
   const open = [numberOf(current, 'generation'), numberOrNull(current, 'staging')]
   return (
     numberOf(current, 'epoch') === commit.epoch &&
@@ -129,7 +146,7 @@ async function fencedOrRepeated(
   return own && textOf(own, 'fingerprint') === fingerprint ? { kind: 'committed', seq } : fenced
 }
 
-function fingerprintOf(commit: ShardCommit): string {
+export function fingerprintOf(commit: ShardCommit): string {
   const changes = commit.changes.map((change) => [
     change.table,
     change.adds.map((file) => file.path),
@@ -144,7 +161,7 @@ function fingerprintOf(commit: ShardCommit): string {
  * The shard's own table always gets a commit, even an empty one, since the shard's seq and cursor go
  * into that table's log. Other tables (quarantine) take the files into the generation readers see.
  */
-async function lockTargets(
+export async function lockTargets(
   sql: Sql,
   current: Row,
   commit: ShardCommit,
@@ -166,7 +183,10 @@ async function lockTargets(
  * The first path to be removed that is not live any more. A file of a generation that readers do not
  * see yet cannot be removed: its first version must name all files of the load.
  */
-async function findLostFile(sql: Sql, targets: readonly Target[]): Promise<string | undefined> {
+export async function findLostFile(
+  sql: Sql,
+  targets: readonly Target[],
+): Promise<string | undefined> {
   for (const { change, table, generation } of targets) {
     if (change.removes.length === 0) continue
     if (numberOrNull(table, 'published_generation') !== generation) return change.removes[0]
@@ -212,8 +232,31 @@ async function insertCommit(
     fingerprint,
     deps.clock.now(),
   )
-  const id = numberOf(row!, 'id')
-  await insertFiles(sql, commit, target, id)
+  await insertFiles(sql, commit, target, numberOf(row!, 'id'))
+}
+
+/** An idle shard moves its cursor for weeks without a file; only its newest position matters. */
+async function dropEmptyCommits(sql: Sql, commit: ShardCommit, target: Target): Promise<void> {
+  // A member of a group goes into the version of the group's file, whatever came after it.
+  await sql.run(
+    `delete from table_commit where table_name = ? and generation = ? and version is null
+       and files = 0 and fold_id is null and pipeline = ? and shard = ?`,
+    target.change.table,
+    target.generation,
+    commit.pipeline,
+    commit.shard,
+  )
+}
+
+/** The files that a commit brings, and those that it takes away. */
+export async function insertFiles(
+  sql: Sql,
+  commit: ShardKey,
+  target: Target,
+  id: number,
+): Promise<void> {
+  const { change } = target
+  await insertAdds(sql, commit, target, id)
   await rowsIn(
     sql,
     'update table_file set removed_by = ? where table_name = ? and path in (…) returning path',
@@ -222,21 +265,9 @@ async function insertCommit(
   )
 }
 
-/** An idle shard moves its cursor for weeks without a file; only its newest position matters. */
-async function dropEmptyCommits(sql: Sql, commit: ShardCommit, target: Target): Promise<void> {
-  await sql.run(
-    `delete from table_commit where table_name = ? and generation = ? and version is null
-       and files = 0 and pipeline = ? and shard = ?`,
-    target.change.table,
-    target.generation,
-    commit.pipeline,
-    commit.shard,
-  )
-}
-
-async function insertFiles(
+async function insertAdds(
   sql: Sql,
-  commit: ShardCommit,
+  commit: ShardKey,
   { change, generation }: Target,
   commitId: number,
 ): Promise<void> {
@@ -275,11 +306,11 @@ export const FILE_COLUMNS = [
   'shard',
 ] as const
 
-function fileCount(change: TableChange): number {
+export function fileCount(change: TableChange): number {
   return change.adds.length + change.removes.length
 }
 
-function assertWellFormed(commit: ShardCommit): void {
+export function assertWellFormed(commit: ShardCommit): void {
   const tables = commit.changes.map((change) => change.table)
   assert(new Set(tables).size === tables.length, 'a commit names a table twice')
   for (const { removes } of commit.changes) {

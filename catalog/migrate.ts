@@ -1,11 +1,21 @@
 /**
  * Brings a catalog's schema up to what this program knows, in one transaction under the engine's lock,
- * so that processes opening a new catalog together do it once. A schema from the future is refused.
+ * so that processes opening a new catalog together do it once. A schema from the future is used as long
+ * as it says that it still works with this program, and refused otherwise.
  */
 import { HakiriError } from '../lib/error.ts'
 import { type CatalogDeps, numberOf, type Sql, textOf } from './sql.ts'
 
-export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
+export type Migration = {
+  readonly id: number
+  readonly name: string
+  /** The oldest schema that a program may know and still work with this one. */
+  readonly oldest: number
+  readonly sql: string
+}
+
+/** From this migration on, the table of migrations records `oldest`. */
+const RECORDS_OLDEST = 2
 
 /** Runs inside a write transaction that keeps other migrators out; `script` runs many statements. */
 export async function migrate(
@@ -20,8 +30,9 @@ export async function migrate(
   const [newest] = await sql.rows('select coalesce(max(id), 0) as id from migration')
   const stored = newest ? numberOf(newest, 'id') : 0
   const known = migrations.at(-1)?.id ?? 0
-  if (stored > known) throw tooNew(label, stored, known)
-  for (const { id, name, sql: text } of migrations) {
+  const needed = await oldestUsable(sql, stored)
+  if (needed > known) throw tooNew(label, stored, needed, known)
+  for (const { id, name, oldest, sql: text } of migrations) {
     if (id <= stored) continue
     await script(text)
     await sql.run(
@@ -30,7 +41,16 @@ export async function migrate(
       name,
       deps.clock.now(),
     )
+    if (id < RECORDS_OLDEST) continue
+    await sql.run('update migration set oldest = ? where id = ?', oldest, id)
   }
+}
+
+/** The oldest schema that a program must know to work with all that was done to this catalog. */
+async function oldestUsable(sql: Sql, stored: number): Promise<number> {
+  if (stored < RECORDS_OLDEST) return stored
+  const [row] = await sql.rows('select max(coalesce(oldest, id)) as oldest from migration')
+  return numberOf(row!, 'oldest')
 }
 
 /** The identity of the catalog: the first process to ask mints it, all others read it. */
@@ -43,10 +63,11 @@ export async function catalogId(sql: Sql, deps: CatalogDeps): Promise<string> {
   return textOf(row!, 'value')
 }
 
-function tooNew(label: string, stored: number, known: number): HakiriError {
+function tooNew(label: string, stored: number, needed: number, known: number): HakiriError {
+  const reach = needed === stored ? '' : ` and needs a program that knows ${needed}`
   return new HakiriError(
     'CATALOG_VERSION',
-    `${label} has schema version ${stored}; this program knows versions up to ${known}`,
+    `${label} has schema version ${stored}${reach}; this program knows versions up to ${known}`,
     { suggestion: 'Update this hakiri to the version that the others run.' },
   )
 }

@@ -5,15 +5,18 @@
 import pg from 'pg'
 import type { Backoff } from '../lib/backoff.ts'
 import type { Catalog } from './catalog.ts'
+import type { WakeTopic } from './cluster.ts'
 import { catalogId, migrate } from './migrate.ts'
 import { POSTGRES_MIGRATIONS } from './migrations/postgres.ts'
 import { catalogOver } from './over-engine.ts'
 import { asLostRace, postgresError } from './postgres-error.ts'
+import { channelOf, createListener } from './postgres-listen.ts'
 import { retryLocked } from './retry-locked.ts'
 import {
   assertStorable,
   type CatalogDeps,
   type Engine,
+  type RecordColumns,
   type Row,
   type Sql,
   type Value,
@@ -31,6 +34,8 @@ const QUERY_TIMEOUT_MS = 60_000
 /** A worker that was stopped inside a transaction must not hold its locks for ever. */
 const IDLE_IN_TRANSACTION_MS = 15_000
 const LOCK_TIMEOUT_MS = 30_000
+/** What we work on lies in memory: a hundred rows are looked up by key, not found in a scan of all. */
+const RANDOM_PAGE_COST = 1.1
 const RACE_BACKOFF: Backoff = { retriesMax: 8, firstMs: 5, mostMs: 500 }
 
 const INT8 = 20
@@ -45,7 +50,7 @@ export async function openPostgresCatalog(
   const schema = options.schema ?? 'hakiri'
   const label = labelOf(url)
   const pool = createPool(url, options.connectionsMax ?? 8)
-  const engine = postgresEngine(pool, label, schema, deps)
+  const engine = postgresEngine(pool, url, label, schema, deps)
   try {
     const id = await engine.write(async (sql) => {
       await lockSchema(sql, schema)
@@ -99,24 +104,35 @@ function typeParser(oid: number, format?: 'text' | 'binary'): (text: string) => 
   return pg.types.getTypeParser(oid, format ?? 'text') as (text: string) => unknown
 }
 
-function postgresEngine(pool: pg.Pool, label: string, schema: string, deps: CatalogDeps): Engine {
+function postgresEngine(
+  pool: pg.Pool,
+  url: string,
+  label: string,
+  schema: string,
+  deps: CatalogDeps,
+): Engine {
+  const channel = channelOf(schema)
+  const listener = createListener(url, channel, deps)
   const limits = [
     `set local search_path to ${pg.escapeIdentifier(schema)}`,
     `set local idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`,
     `set local lock_timeout = ${LOCK_TIMEOUT_MS}`,
+    `set local random_page_cost = ${RANDOM_PAGE_COST}`,
   ].join('; ')
   const transaction = <T>(mode: string, work: (sql: Sql) => Promise<T>): Promise<T> =>
     retryLocked(
       RACE_BACKOFF,
       deps,
       (error) => asLostRace(error, label),
-      () => inTransaction(pool, `begin ${mode}; ${limits}`, work),
+      () => inTransaction(pool, `begin ${mode}; ${limits}`, channel, work),
     ).catch((error: unknown) => Promise.reject(postgresError(error, label)))
   return {
     label,
     read: (work) => transaction('isolation level repeatable read read only', work),
     write: (work) => transaction('isolation level read committed', work),
+    listen: (each) => listener.listen(each),
     close: async () => {
+      await listener.close()
       if (!pool.ending) await pool.end()
     },
   }
@@ -125,13 +141,16 @@ function postgresEngine(pool: pg.Pool, label: string, schema: string, deps: Cata
 async function inTransaction<T>(
   pool: pg.Pool,
   begin: string,
+  channel: string,
   work: (sql: Sql) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
   let broken = true
   try {
     await client.query(begin)
-    const value = await work(postgresSql(client))
+    const woken = new Set<WakeTopic>()
+    const value = await work(postgresSql(client, woken))
+    if (woken.size > 0) await notify(client, channel, woken)
     await client.query('commit')
     broken = false
     return value
@@ -147,7 +166,17 @@ async function inTransaction<T>(
   }
 }
 
-function postgresSql(client: pg.PoolClient): Sql {
+/** Takes a lock of the whole server until the commit, so only what is seldom notifies. */
+async function notify(
+  client: pg.PoolClient,
+  channel: string,
+  topics: ReadonlySet<WakeTopic>,
+): Promise<void> {
+  const text = 'select pg_notify($1, topic) from unnest(cast($2 as text[])) as topic'
+  await client.query(text, [channel, [...topics]])
+}
+
+function postgresSql(client: pg.PoolClient, woken: Set<WakeTopic>): Sql {
   const query = (text: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> => {
     assertStorable(values)
     let count = 0
@@ -167,6 +196,36 @@ function postgresSql(client: pg.PoolClient): Sql {
         id,
       ])
     },
+    newIds: async (table, count) => {
+      const { rows } = await query(NEW_IDS, [table, count])
+      return rows.map((row) => Number(row['id'])).toSorted((a, b) => a - b)
+    },
     lock: (strength, of) => `for ${strength}${of === undefined ? '' : ` of ${of}`}`,
+    each: eachRecord,
+    exclusive: async (name) => {
+      const text = 'select pg_advisory_xact_lock(hashtext(current_schema()), hashtext(?))'
+      await query(text, [name])
+    },
+    nowMicros: async () => {
+      const text = 'select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now'
+      return Number((await query(text, [])).rows[0]!['now'])
+    },
+    wake: (topic) => void woken.add(topic),
   }
+}
+
+const NEW_IDS = `with own as materialized (
+    select cast(pg_get_serial_sequence(?, 'id') as regclass) as name)
+  select nextval(own.name) as id from own, generate_series(1, cast(? as bigint))`
+
+const RECORD_TYPES = { text: 'text', json: 'text', integer: 'bigint', boolean: 'boolean' } as const
+
+function eachRecord(alias: string, columns: RecordColumns): string {
+  const all = Object.entries(columns)
+  const types = all.map(([column, type]) => `${column} ${RECORD_TYPES[type]}`)
+  const read = all.map(([column, type]) =>
+    type === 'json' ? `cast(${column} as json) as ${column}` : column,
+  )
+  return `(select ${read.join(', ')}
+    from json_to_recordset(cast(? as json)) as record (${types.join(', ')})) as ${alias}`
 }

@@ -74,6 +74,8 @@ export function publishMethods(engine: Engine, deps: CatalogDeps): PublishMethod
           table,
           version,
         )
+        // A run that is finishing waits for it.
+        sql.wake('runs')
       }),
     logEntries: (table, limit) =>
       engine.read(async (sql) => {
@@ -179,15 +181,18 @@ async function timeOfVersion(
 
 /**
  * Fixes the set of commits before anything is read of them: a commit with a smaller id may still
- * become visible while we work, and belongs to a later version then.
+ * become visible while we work, and belongs to a later version then. The commits of a group go where
+ * the one with its file goes, which has the highest id of them.
  */
 async function claimCommits(sql: Sql, table: Row, version: number, last: number): Promise<void> {
   await sql.run(
     `update table_commit set version = ?
-     where table_name = ? and generation = ? and version is null and id <= ?`,
+     where table_name = ? and generation = ? and version is null and id <= ?
+       and (fold_id is null or fold_id <= ?)`,
     version,
     textOf(table, 'name'),
     numberOf(table, 'generation'),
+    last,
     last,
   )
 }

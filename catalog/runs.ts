@@ -6,12 +6,12 @@
  */
 import type { Json } from '../lib/json.ts'
 import { type Catalog, type Counters, NO_COUNTERS, type RunEvent, type RunRow } from './catalog.ts'
+import { addEvents } from './cluster-events.ts'
 import {
   type CatalogDeps,
   type Engine,
   insertRows,
   jsonOf,
-  jsonText,
   numberOf,
   numberOrNull,
   printable,
@@ -47,7 +47,8 @@ const SUMS = COUNTER_COLUMNS.map(
   (column) => `(select cast(coalesce(sum(${column}), 0) as bigint) from run_counter as c
                 where c.run_id = run.id) as ${column}`,
 )
-const SELECT = `select run.*, ${SUMS.join(', ')} from run`
+/** A run with the sums of its counters. */
+export const SELECT_RUN = `select run.*, ${SUMS.join(', ')} from run`
 
 export function runMethods(engine: Engine, deps: CatalogDeps): RunMethods {
   return {
@@ -66,19 +67,23 @@ export function runMethods(engine: Engine, deps: CatalogDeps): RunMethods {
         )
       }),
     addCounters: (runId, counters) => engine.write((sql) => addCounters(sql, runId, '', counters)),
-    runs: ({ pipeline, limit }) =>
+    runs: ({ pipeline, before = Number.MAX_SAFE_INTEGER, limit }) =>
       engine.read(async (sql) => {
-        const where = pipeline === undefined ? '' : 'where pipeline = ?'
-        const text = `${SELECT} ${where} order by id desc limit ?`
-        const values = pipeline === undefined ? [limit] : [pipeline, limit]
+        const of = pipeline === undefined ? '' : 'and pipeline = ?'
+        const text = `${SELECT_RUN} where id < ? ${of} order by id desc limit ?`
+        const values = pipeline === undefined ? [before, limit] : [before, pipeline, limit]
         return (await sql.rows(text, ...values)).map(toRun)
       }),
     run: (id) =>
       engine.read(async (sql) => {
-        const [row] = await sql.rows(`${SELECT} where id = ?`, id)
+        const [row] = await sql.rows(`${SELECT_RUN} where id = ?`, id)
         return row && toRun(row)
       }),
-    addEvents: (events) => engine.write((sql) => addEvents(sql, events)),
+    addEvents: async (events) => {
+      if (events.length === 0) return
+      const own = events.map((event) => ({ ...event, pipeline: null, worker: null }))
+      await engine.write((sql) => addEvents(sql, own))
+    },
     events: (runId) =>
       engine.read(async (sql) => {
         const text = 'select * from run_event where run_id = ? order by id'
@@ -87,7 +92,9 @@ export function runMethods(engine: Engine, deps: CatalogDeps): RunMethods {
     markLost: (worker) =>
       engine.write((sql) =>
         sql.run(
-          `update run set status = 'lost', ended_at = ? where worker = ? and status = 'running'`,
+          // A run of the cluster is not lost with the worker that looks after it.
+          `update run set status = 'lost', ended_at = ?
+           where worker = ? and status = 'running' and trigger_kind is null`,
           deps.clock.now(),
           worker,
         ),
@@ -133,30 +140,25 @@ export async function addCounters(
   )
 }
 
+/** The counters of many commits as those of one. */
+export function sumCounters(all: readonly Partial<Counters>[]): Partial<Counters> {
+  const total: Partial<Record<keyof Counters, number>> = {}
+  for (const counters of all) {
+    for (const counter of COUNTERS) {
+      const value = counters[counter] ?? 0
+      if (value !== 0) total[counter] = (total[counter] ?? 0) + value
+    }
+  }
+  return total
+}
+
 function slotOf(text: string): number {
   let hash = 0
   for (const character of text) hash = (hash * 31 + character.codePointAt(0)!) % 65_521
   return hash % SLOTS
 }
 
-async function addEvents(sql: Sql, events: readonly RunEvent[]): Promise<void> {
-  await insertRows(
-    sql,
-    'run_event',
-    ['run_id', 'at', 'level', 'shard', 'kind', 'message', 'data'],
-    events.map((event) => [
-      event.runId,
-      event.at,
-      event.level,
-      event.shard,
-      event.kind,
-      printable(event.message),
-      jsonText(event.data),
-    ]),
-  )
-}
-
-function toRun(row: Row): RunRow {
+export function toRun(row: Row): RunRow {
   return {
     id: numberOf(row, 'id'),
     pipeline: textOf(row, 'pipeline'),

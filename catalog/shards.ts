@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto'
 import { HakiriError } from '../lib/error.ts'
 import type { Json } from '../lib/json.ts'
+import { lockOpenRuns, stopParts } from './run-parts.ts'
 import type { Catalog, NewShard, ShardKey, ShardRow } from './catalog.ts'
 import {
   booleanOf,
@@ -15,10 +16,12 @@ import {
   jsonOf,
   jsonText,
   numberOf,
+  records,
   type Row,
   rowsIn,
   type Sql,
   textOf,
+  textOrNull,
 } from './sql.ts'
 
 type ShardMethods = Pick<
@@ -67,7 +70,7 @@ export function shardMethods(engine: Engine): ShardMethods {
 }
 
 async function ensureShards(sql: Sql, shards: readonly NewShard[]): Promise<void> {
-  await insertRows(
+  const added = await insertRows(
     sql,
     'shard',
     ['pipeline', 'shard', 'table_name', 'spec', 'upkeep'],
@@ -82,17 +85,21 @@ async function ensureShards(sql: Sql, shards: readonly NewShard[]): Promise<void
     `on conflict (pipeline, shard) do update set dropped = false, table_name = excluded.table_name,
        spec = excluded.spec, upkeep = excluded.upkeep where shard.dropped = true`,
   )
+  if (added > 0) sql.wake('shards')
 }
 
 async function dropShards(sql: Sql, pipeline: string, shards: readonly string[]): Promise<void> {
+  await lockOpenRuns(sql, pipeline)
   const columns = 'epoch = epoch + 1, cursor = null, done = false, generation = 0'
-  await rowsIn(
+  const dropped = await rowsIn(
     sql,
     `update shard set dropped = true, ${columns} where pipeline = ? and dropped = false
        and shard in (…) returning shard`,
     [pipeline],
     shards,
   )
+  if (dropped.length > 0) sql.wake('shards')
+  await stopParts(sql, pipeline, shards)
   await rowsIn(
     sql,
     'delete from shard_state where pipeline = ? and shard in (…) returning shard',
@@ -104,7 +111,7 @@ async function dropShards(sql: Sql, pipeline: string, shards: readonly string[])
 /** The cursor of the generation that readers see is kept until a newer one has taken its place. */
 async function acquire(sql: Sql, key: ShardKey, generation: number): Promise<ShardRow> {
   const [row] = await sql.rows(
-    `update shard set epoch = epoch + 1,
+    `update shard set epoch = epoch + 1, holder = null,
        kept_cursor = case when generation < cast(? as bigint) then cursor else kept_cursor end,
        kept_done = case when generation < cast(? as bigint) then done else kept_done end,
        kept_generation = case when generation < cast(? as bigint) then generation else kept_generation end,
@@ -139,6 +146,10 @@ export function toShard(row: Row): ShardRow {
     generation: numberOf(row, 'generation'),
     done: booleanOf(row, 'done'),
     paused: booleanOf(row, 'paused'),
+    quarantine: textOrNull(row, 'quarantine'),
+    failures: numberOf(row, 'failures'),
+    holder: textOrNull(row, 'holder'),
+    weight: numberOf(row, 'weight'),
   }
 }
 
@@ -160,39 +171,44 @@ async function readState(sql: Sql, key: ShardKey): Promise<{ readonly [key: stri
   return Object.fromEntries(rows.map((row) => [textOf(row, 'key'), jsonOf(row, 'value')]))
 }
 
+export type StateChange = ShardKey & {
+  readonly generation: number
+  readonly state: { readonly [key: string]: Json }
+}
+
 /** Part of a commit: sets keys, and deletes those that are null. */
-export async function writeState(
-  sql: Sql,
-  key: ShardKey,
-  generation: number,
-  state: { readonly [key: string]: Json },
-): Promise<void> {
-  const entries = Object.entries(state).map(([name, value]) => ({ name, value, hash: hash(name) }))
-  const gone = entries.filter((entry) => entry.value === null)
-  await rowsIn(
-    sql,
-    `delete from shard_state where pipeline = ? and shard = ? and generation = ?
-       and key_hash in (…) returning key_hash`,
-    [key.pipeline, key.shard, generation],
-    gone.map((entry) => entry.hash),
+export async function writeStates(sql: Sql, changes: readonly StateChange[]): Promise<void> {
+  const entries = changes.flatMap(({ pipeline, shard, generation, state }) =>
+    Object.entries(state).map(([key, value]) => ({
+      id: { pipeline, shard, generation, key_hash: hash(key) },
+      key,
+      value,
+    })),
   )
+  const gone = entries.filter((entry) => entry.value === null).map((entry) => entry.id)
+  const set = entries.filter((entry) => entry.value !== null)
+  if (gone.length > 0) {
+    await sql.run(
+      `delete from shard_state where (pipeline, shard, generation, key_hash) in
+         (select v.pipeline, v.shard, v.generation, v.key_hash from ${sql.each('v', STATE_ID)})`,
+      records(gone),
+    )
+  }
   await insertRows(
     sql,
     'shard_state',
-    ['pipeline', 'shard', 'generation', 'key_hash', 'key', 'value'],
-    entries
-      .filter((entry) => entry.value !== null)
-      .map(({ name, value, hash: keyHash }) => [
-        key.pipeline,
-        key.shard,
-        generation,
-        keyHash,
-        name,
-        JSON.stringify(value),
-      ]),
+    [...Object.keys(STATE_ID), 'key', 'value'],
+    set.map(({ id, key, value }) => [...Object.values(id), key, JSON.stringify(value)]),
     `on conflict (pipeline, shard, generation, key_hash) do update set value = excluded.value`,
   )
 }
+
+const STATE_ID = {
+  pipeline: 'text',
+  shard: 'text',
+  generation: 'integer',
+  key_hash: 'text',
+} as const
 
 /** Keys may be long URLs; an index entry of Postgres may not. */
 function hash(text: string): string {

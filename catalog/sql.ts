@@ -7,6 +7,7 @@
  */
 import { assert } from '../lib/assert.ts'
 import type { Json } from '../lib/json.ts'
+import type { WakeTopic } from './cluster.ts'
 import type { Clock, Random } from '../lib/ports.ts'
 
 export type Value = string | number | boolean | null
@@ -23,13 +24,26 @@ export type Sql = {
   lock(strength: RowLock, of?: string): string
   /** From here on, ids that the engine gives to rows of this table are larger than `id`. */
   continueIds(table: string, id: number): Promise<void>
+  /** Ids for so many new rows of the table, in ascending order; nobody else gets them. */
+  newIds(table: string, count: number): Promise<readonly number[]>
+  /** A from-item with one row for each object of the JSON array that is its one value, see `records`. */
+  each(alias: string, columns: RecordColumns): string
+  /** Holds a name until the transaction ends; others who want it wait. */
+  exclusive(name: string): Promise<void>
+  /** Microseconds since the epoch by the clock that all who share the catalog share. */
+  nowMicros(): Promise<number>
+  /** Once the transaction is committed, those who listen hear of it. */
+  wake(topic: WakeTopic): void
 }
+
+export type RecordColumns = { readonly [column: string]: 'text' | 'json' | 'integer' | 'boolean' }
 
 export type Engine = {
   readonly label: string
   /** A consistent view; nothing may be written. */
   read<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   write<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+  listen(listener: (topic: WakeTopic) => void): AsyncDisposable
   close(): Promise<void>
 }
 
@@ -38,20 +52,22 @@ export type CatalogDeps = { readonly clock: Clock; readonly random: Random }
 /** Values in one statement; SQLite takes 32 766 and Postgres 65 535. */
 const VALUES_MAX = 6_000
 
-/** Inserts rows in as few statements as the engines allow; `suffix` is an `on conflict` clause. */
+/** Inserts rows in as few statements as the engines allow; `suffix` is an `on conflict` clause. Gives how many. */
 export async function insertRows(
   sql: Sql,
   table: string,
   columns: readonly string[],
   rows: readonly (readonly Value[])[],
   suffix = '',
-): Promise<void> {
+): Promise<number> {
+  let count = 0
   const tuple = `(${columns.map(() => '?').join(', ')})`
   for (const part of chunks(rows, Math.floor(VALUES_MAX / columns.length))) {
     const tuples = part.map(() => tuple).join(', ')
     const text = `insert into ${table} (${columns.join(', ')}) values ${tuples} ${suffix}`
-    await sql.run(text, ...part.flat())
+    count += await sql.run(text, ...part.flat())
   }
+  return count
 }
 
 /** Runs a statement that ends in `in (…)` over a list of any length, a part at a time. */
@@ -69,7 +85,14 @@ export async function rowsIn(
   return found
 }
 
-function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+/** Many rows as one value: JSON columns travel as text inside it, so that they keep their bytes. */
+export function records(rows: readonly Row[]): string {
+  for (const row of rows) assertStorable(Object.values(row))
+  return JSON.stringify(rows)
+}
+
+/** The items in parts of at most `size`. */
+export function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size)
 }
 
@@ -119,7 +142,7 @@ export function jsonText(value: Json): string | null {
   return value === null ? null : JSON.stringify(value)
 }
 
-/** Text for people, without the one character that Postgres cannot store. */
+/** Text for people, without what Postgres cannot store. */
 export function printable(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}')
+  return text.toWellFormed().replaceAll('\0', '\u{fffd}')
 }

@@ -8,6 +8,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Backoff } from '../lib/backoff.ts'
 import { HakiriError } from '../lib/error.ts'
 import type { Catalog } from './catalog.ts'
+import { WAKE_TOPICS, type WakeTopic } from './cluster.ts'
 import { catalogId, migrate } from './migrate.ts'
 import { SQLITE_MIGRATIONS } from './migrations/sqlite.ts'
 import { catalogOver } from './over-engine.ts'
@@ -16,6 +17,7 @@ import {
   assertStorable,
   type CatalogDeps,
   type Engine,
+  type RecordColumns,
   type Row,
   type Sql,
   type Value,
@@ -77,7 +79,9 @@ function asLocked(error: unknown, label: string): HakiriError | undefined {
 }
 
 function sqliteEngine(database: DatabaseSync, label: string, deps: CatalogDeps): Engine {
-  const sql = sqliteSql(database)
+  const woken = new Set<WakeTopic>()
+  const listeners = new Set<(topic: WakeTopic) => void>()
+  const sql = sqliteSql(database, deps, woken)
   const alone = createMutex()
   const transaction = <T>(begin: string, work: (sql: Sql) => Promise<T>): Promise<T> =>
     alone(() =>
@@ -85,16 +89,43 @@ function sqliteEngine(database: DatabaseSync, label: string, deps: CatalogDeps):
         LOCKED_BACKOFF,
         deps,
         (error) => asLocked(error, label),
-        () => inTransaction(database, begin, () => work(sql)),
+        async () => {
+          woken.clear()
+          return inTransaction(database, begin, () => work(sql))
+        },
       ).catch((error: unknown) => Promise.reject(sqliteError(error, label))),
     )
   return {
     label,
     read: (work) => transaction('begin', work),
     // Taking the write lock first means that no transaction fails half-way for want of it.
-    write: (work) => transaction('begin immediate', work),
+    write: async (work) => {
+      const [value, topics] = await transaction('begin immediate', async (each) => {
+        const result = await work(each)
+        return [result, [...woken]] as const
+      })
+      // What a listener throws is not the fault of this transaction.
+      queueMicrotask(() => {
+        for (const topic of topics) for (const listener of listeners) listener(topic)
+      })
+      return value
+    },
+    listen: (listener) => {
+      // One of its own, so that a listener that is there twice leaves once.
+      const own = (topic: WakeTopic): void => listener(topic)
+      listeners.add(own)
+      queueMicrotask(() => {
+        if (database.isOpen && listeners.has(own)) for (const topic of WAKE_TOPICS) own(topic)
+      })
+      return {
+        [Symbol.asyncDispose]: async () => {
+          listeners.delete(own)
+        },
+      }
+    },
     close: () =>
       alone(async () => {
+        listeners.clear()
         if (database.isOpen) database.close()
       }),
   }
@@ -117,7 +148,7 @@ async function inTransaction<T>(
   }
 }
 
-function sqliteSql(database: DatabaseSync): Sql {
+function sqliteSql(database: DatabaseSync, deps: CatalogDeps, woken: Set<WakeTopic>): Sql {
   const statement = statementCache(database)
   const bind = (values: readonly Value[]): (string | number | null)[] => {
     assertStorable(values)
@@ -127,6 +158,19 @@ function sqliteSql(database: DatabaseSync): Sql {
     rows: async (text, ...values) => statement(text).all(...bind(values)) as readonly Row[],
     run: async (text, ...values) => Number(statement(text).run(...bind(values)).changes),
     lock: () => '',
+    each: eachRecord,
+    exclusive: () => Promise.resolve(),
+    nowMicros: async () => deps.clock.now() * 1_000,
+    wake: (topic) => void woken.add(topic),
+    newIds: async (table, count) => {
+      const known = statement('select seq from sqlite_sequence where name = ?').get(table)
+      const last = Number(known?.['seq'] ?? 0)
+      const text = known
+        ? 'update sqlite_sequence set seq = ? where name = ?'
+        : 'insert into sqlite_sequence (seq, name) values (?, ?)'
+      statement(text).run(last + count, table)
+      return Array.from({ length: count }, (_, index) => last + 1 + index)
+    },
     continueIds: async (table, id) => {
       const [name, value] = bind([table, id])
       const update = 'update sqlite_sequence set seq = max(seq, ?) where name = ?'
@@ -134,6 +178,11 @@ function sqliteSql(database: DatabaseSync): Sql {
       statement('insert into sqlite_sequence (name, seq) values (?, ?)').run(name!, value!)
     },
   }
+}
+
+function eachRecord(alias: string, columns: RecordColumns): string {
+  const read = Object.keys(columns).map((column) => `value ->> '$.${column}' as ${column}`)
+  return `(select ${read.join(', ')} from json_each(?)) as ${alias}`
 }
 
 /** Keeps prepared statements, the oldest leaving first: long lists give many shapes. */

@@ -8,6 +8,7 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
   {
     id: 1,
     name: 'start',
+    oldest: 1,
     sql: `
 create table meta (key text primary key, value text not null) strict;
 
@@ -184,6 +185,122 @@ create table run_event (
   data text
 ) strict;
 create index run_event_by_run on run_event (run_id, id);
+`,
+  },
+  {
+    id: 2,
+    name: 'cluster',
+    oldest: 1,
+    sql: `
+alter table migration add column oldest integer;
+
+alter table shard add column quarantine text;
+alter table shard add column failures integer not null default 0;
+alter table shard add column holder text;
+alter table shard add column weight integer not null default 0;
+
+alter table table_commit add column fold_id integer;
+
+alter table run add column trigger_kind text;
+alter table run add column request text;
+alter table run add column run_plan text;
+alter table run add column epoch integer not null default 0;
+alter table run add column scheduled_at integer;
+alter table run add column manifest_version integer;
+alter table run add column requested_by text;
+alter table run add column fire_key text;
+alter table run add column is_cancelled integer not null default false;
+create unique index run_by_fire_key on run (fire_key) where fire_key is not null;
+create index run_open on run (pipeline, id)
+  where trigger_kind is not null and status in ('queued', 'running', 'finishing');
+
+create table run_shard (
+  run_id integer not null,
+  pipeline text not null,
+  shard text not null,
+  table_name text not null,
+  state text not null default 'pending',
+  attempts integer not null default 0,
+  next_at integer not null default 0,
+  worker text,
+  error text,
+  failed_on text not null default '[]',
+  primary key (run_id, shard)
+) strict;
+create index run_shard_pending on run_shard (pipeline, run_id, shard) where state = 'pending';
+
+create table schedule (
+  pipeline text primary key,
+  scheduled_at integer
+) strict;
+
+create table run_event_2 (
+  id integer primary key autoincrement,
+  run_id integer references run (id),
+  at integer not null,
+  level text not null,
+  shard text,
+  kind text not null,
+  message text not null,
+  data text,
+  pipeline text,
+  worker text
+) strict;
+insert into run_event_2 (id, run_id, at, level, shard, kind, message, data)
+  select id, run_id, at, level, shard, kind, message, data from run_event;
+drop table run_event;
+alter table run_event_2 rename to run_event;
+create index run_event_by_run on run_event (run_id, id);
+create index run_event_by_pipeline on run_event (pipeline, id) where pipeline is not null;
+
+create table manifest (
+  version integer primary key,
+  document text not null,
+  hash text not null,
+  applied_at integer not null,
+  applied_by text not null
+) strict;
+
+create table planner (
+  id integer primary key,
+  epoch integer not null,
+  worker text not null
+) strict;
+
+create table placement (
+  pipeline text not null,
+  shard text not null,
+  worker text,
+  reason text,
+  since integer not null,
+  primary key (pipeline, shard)
+) strict;
+
+create table worker (
+  name text primary key,
+  address text not null,
+  labels text not null,
+  slots integer not null,
+  version text not null,
+  started_at integer not null,
+  is_cordoned integer not null default false,
+  is_present integer not null default false,
+  seen_at integer not null
+) strict;
+
+create table rate_bucket (
+  name text primary key,
+  full_at integer not null
+) strict;
+
+create table api_token (
+  name text primary key,
+  scope text not null,
+  hash text not null,
+  created_at integer not null,
+  created_by text not null,
+  expires_at integer
+) strict;
 `,
   },
 ]

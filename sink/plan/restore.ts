@@ -6,8 +6,8 @@ import type {
   LiveFile,
   LogEntry,
   RemovedFile,
+  RestoredShard,
   RestoredTable,
-  ShardRow,
   TableMode,
 } from '../../catalog/catalog.ts'
 import { HakiriError } from '../../lib/error.ts'
@@ -124,7 +124,7 @@ function shardRow(
   name: { readonly pipeline: string; readonly shard: string },
   info: JsonObject,
   spec: Json,
-): Omit<ShardRow, 'epoch' | 'paused'> {
+): RestoredShard {
   return {
     pipeline: name.pipeline,
     shard: name.shard,

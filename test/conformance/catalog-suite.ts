@@ -1,10 +1,14 @@
 /** The executable specification of the catalog port: every adapter passes it, word for word. */
 import type { ExecutionContext } from 'ava'
+import { clusterRunTests } from './catalog/cluster-runs.ts'
+import { clusterRecordTests } from './catalog/cluster-records.ts'
 import { commitTests } from './catalog/commits.ts'
 import { generationTests } from './catalog/generations.ts'
+import { groupTests } from './catalog/groups.ts'
 import type { Declare, Place } from './catalog/kit.ts'
 import { modelTests } from './catalog/model.ts'
 import { openingTests } from './catalog/opening.ts'
+import { planningTests } from './catalog/planning.ts'
 import { publishTests } from './catalog/publishing.ts'
 import { runTests } from './catalog/runs.ts'
 import { shardTests } from './catalog/shards.ts'
@@ -26,5 +30,9 @@ export function catalogSuite(
   generationTests(suite)
   publishTests(suite)
   runTests(suite)
+  groupTests(suite)
+  clusterRunTests(suite)
+  planningTests(suite)
+  clusterRecordTests(suite)
   modelTests(suite)
 }

@@ -17,8 +17,8 @@ import { systemRandom } from '../../../lib/system/clock.ts'
 /** An empty place for a catalog; each `open` is a connection of its own to the same place. */
 export type Place = {
   open(deps: CatalogDeps): Promise<Catalog>
-  /** Pretends that a newer program has been here. */
-  addMigration(id: number): Promise<void>
+  /** What another program does there, which knows the tables. */
+  exec(sql: string): Promise<void>
 }
 
 /** `test`, or `test.serial` where connections are scarce. */

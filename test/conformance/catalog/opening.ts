@@ -1,5 +1,6 @@
 /** Opening, reopening, versions of the schema, and restoring from a log. */
 import type { Catalog, RestoredTable } from '../../../catalog/catalog.ts'
+import { newGroup, startRun } from './cluster-kit.ts'
 import {
   dataFile,
   declare,
@@ -10,6 +11,7 @@ import {
   newWorld,
   newWriter,
   pathsOf,
+  type Place,
   type Suite,
   TABLE,
 } from './kit.ts'
@@ -59,10 +61,30 @@ export function openingTests(suite: Suite): void {
 
   test(`${name}: a catalog from a newer program is refused`, async (t) => {
     const { place, clock } = await newWorld(t, suite)
-    await place.addMigration(4711)
+    await addMigration(place, 4711)
     await t.throwsAsync(place.open(depsOf(clock)), {
       code: 'CATALOG_VERSION',
       message: /4711/,
+    })
+  })
+
+  test(`${name}: a catalog of a newer program is used when that program says it may`, async (t) => {
+    const { place, clock } = await newWorld(t, suite)
+    const tables = ['shard', 'run', 'run_shard', 'run_event', 'table_commit', 'worker', 'placement']
+    const sql = tables.map((table) => `alter table ${table} add column later text`).join('; ')
+    await place.exec(sql)
+    await addMigration(place, 4711, 2)
+    await using catalog = await place.open(depsOf(clock))
+    await declare(catalog, 'a', 'b')
+    const { runId } = await startRun(catalog, ['a', 'b'])
+    const group = await newGroup(catalog, ['a', 'b'], { runId })
+    t.is((await group.commit({ adds: ['x'], done: true })).kind, 'committed')
+    t.is((await newPublisher(catalog).then((publisher) => publisher.publish())).kind, 'prepared')
+    t.is((await catalog.runProgress(runId)).done, 2)
+    await addMigration(place, 4712, 3)
+    await t.throwsAsync(place.open(depsOf(clock)), {
+      code: 'CATALOG_VERSION',
+      message: /4712.* 3;/,
     })
   })
 
@@ -93,6 +115,12 @@ export function openingTests(suite: Suite): void {
     t.deepEqual(pathsOf(await catalog.liveFiles('t')), ['live', 'new'])
     await t.throwsAsync(catalog.restoreTable(restored), { code: 'STATE_INVALID' })
   })
+}
+
+/** Pretends that a newer program has been here, which works with those that know `oldest`. */
+async function addMigration(place: Place, id: number, oldest?: number): Promise<void> {
+  await place.exec(`insert into migration (id, name, applied_at, oldest)
+    values (${id}, 'later', 0, ${oldest ?? 'null'})`)
 }
 
 async function everything(catalog: Catalog, runId: number): Promise<readonly unknown[]> {
