@@ -2,10 +2,11 @@
  * A lease that is kept alive: drives the session machine with a renewal stream and a clock. The stream
  * is the session's own, so a renewal never waits behind anybody else's.
  */
-import { type LeaseKeepAliveResponse, leaseService } from '../../proto/gen/rpc.ts'
+import type { LeaseKeepAliveResponse } from '../../proto/gen/rpc.ts'
 import { CoordError, type Session } from './client.ts'
 import { STATUS } from '../../lib/grpc-status.ts'
-import type { ClientParts, Pool, PooledStream } from './pool.ts'
+import type { StreamHandlers } from './link.ts'
+import type { ClientParts, PooledStream } from './pool.ts'
 import {
   answerLimitOf,
   type SessionEffect,
@@ -16,9 +17,14 @@ import {
   stepSession,
   wakeAt,
 } from './session-state.ts'
+import { createTimer } from './timer.ts'
 
 export type SessionParts = ClientParts & {
-  readonly pool: Pool
+  /** Opens a stream of renewals; an answer comes for each lease that is sent. */
+  readonly openRenewals: (
+    to: StreamHandlers<LeaseKeepAliveResponse>,
+    options: { readonly limitMs: number; readonly signal: AbortSignal },
+  ) => Promise<PooledStream<{ readonly id: bigint }>>
   /** Gives the lease back; called once, at the end. */
   readonly revoke: (lease: bigint) => Promise<void>
 }
@@ -30,7 +36,7 @@ export type Grant = { readonly id: bigint; readonly ttlMs: number; readonly sent
 export function keepSession(grant: Grant, parts: SessionParts): Session {
   const { clock, random, logger } = parts
   const lost = new AbortController()
-  const timer = createTimer(parts, () => take({ kind: 'time' }))
+  const timer = createTimer(clock, () => take({ kind: 'time' }))
   const renewals = createRenewals(grant.id, parts, (input) => take(input))
   const first = startSession(grant.ttlMs, grant.sentAt, clock.monotonic())
   let { state } = first
@@ -118,10 +124,7 @@ function createRenewals(
           say({ kind: 'acknowledged', ttlSeconds: answer.ttl }),
         onEnd: () => say({ kind: 'broken' }),
       }
-      const opening = parts.pool.stream(leaseService.leaseKeepAlive, handlers, {
-        limitMs,
-        signal: mine.ended.signal,
-      })
+      const opening = parts.openRenewals(handlers, { limitMs, signal: mine.ended.signal })
       opening.then(
         (stream) => {
           if (current !== mine) return stream.cancel()
@@ -138,32 +141,6 @@ function createRenewals(
       old?.ended.abort()
       if (blame) old?.stream?.blame()
       else old?.stream?.cancel()
-    },
-  }
-}
-
-/** One timer that is always set to the next instant that matters. */
-function createTimer(
-  { clock }: ClientParts,
-  ring: () => void,
-): { set(at: number | undefined): void } {
-  let armed: { readonly at: number; readonly off: AbortController } | undefined
-  return {
-    set(at) {
-      if (armed?.at === at) return
-      armed?.off.abort()
-      armed = undefined
-      if (at === undefined) return
-      const mine = { at, off: new AbortController() }
-      armed = mine
-      const onTime = (): void => {
-        if (armed !== mine) return
-        armed = undefined
-        ring()
-      }
-      const onOff = (): void => undefined
-      // One more than asked for: a timer may fire a fraction of a millisecond early.
-      clock.sleep(Math.max(0, at - clock.monotonic()) + 1, mine.off.signal).then(onTime, onOff)
     },
   }
 }

@@ -3,31 +3,36 @@
  * watch has a stream of its own, so a consumer that is slow holds up nobody else: the buffer fills,
  * the stream is paused, and the server keeps the rest as history.
  */
-import { type WatchResponse, watchService } from '../../proto/gen/rpc.ts'
+import type { watchService, WatchResponse } from '../../proto/gen/rpc.ts'
 import { CoordError, type WatchBatch, type Watcher, type WatchOptions } from './client.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 import { STATUS } from '../../lib/grpc-status.ts'
 import { errorOf } from './outcome.ts'
-import type { ClientParts, Pool, PooledStream } from './pool.ts'
+import type { StreamHandlers } from './link.ts'
+import type { ClientParts, PooledStream } from './pool.ts'
 import { startWatch, stepWatch, type WatchEffect, type WatchInput } from './watch-state.ts'
 
+/** What goes up a watch stream. */
+export type WatchStreamRequest = Parameters<typeof watchService.watch.requestSerialize>[0]
+
 export type WatchParts = ClientParts & {
-  readonly pool: Pool
+  readonly openStream: (
+    to: StreamHandlers<WatchResponse>,
+    options: { readonly limitMs: number; readonly signal: AbortSignal },
+  ) => Promise<PooledStream<WatchStreamRequest>>
   /** Aborts when the client itself is disposed of. */
   readonly ended: AbortSignal
 }
-
-type WatchRequest = Parameters<typeof watchService.watch.requestSerialize>[0]
 
 const CONNECT_MS = 5_000
 const PAUSE_FIRST_MS = 25
 const PAUSE_MOST_MS = 1_000
 
-type Current = { stream?: PooledStream<WatchRequest> }
+type Current = { stream?: PooledStream<WatchStreamRequest> }
 
 /** Starts at once; ends on disposal, on the signal, or for a reason of the server. */
 export function openWatch(parts: WatchParts, key: Uint8Array, options: WatchOptions): Watcher {
-  const { clock, random, pool, logger } = parts
+  const { clock, random, logger } = parts
   const created = Promise.withResolvers<number>()
   // Whoever iterates meets the same error; nobody has to listen here.
   created.promise.catch(() => undefined)
@@ -89,10 +94,7 @@ export function openWatch(parts: WatchParts, key: Uint8Array, options: WatchOpti
       onAnswer: (answer: WatchResponse) => take(mine, { kind: 'answer', answer }),
       onEnd: ({ status, message }: CoordError) => take(mine, { kind: 'broken', status, message }),
     }
-    const opening = pool.stream(watchService.watch, handlers, {
-      limitMs: CONNECT_MS,
-      signal: closed.signal,
-    })
+    const opening = parts.openStream(handlers, { limitMs: CONNECT_MS, signal: closed.signal })
     opening.then(
       (stream) => {
         if (current !== mine) return stream.cancel()
@@ -127,7 +129,7 @@ function createRequest(
   key: Uint8Array,
   options: WatchOptions,
   startRevision: number,
-): WatchRequest {
+): WatchStreamRequest {
   return {
     createRequest: {
       key,

@@ -2,6 +2,7 @@
 import { createCoordClient } from '../../../coord/client/create.ts'
 import {
   bytes,
+  type ClientSuite,
   type CoordSuite,
   endpointsOf,
   failureOf,
@@ -15,11 +16,11 @@ import {
 } from './kit.ts'
 import { RANGE_DEFAULTS } from '../../support/range-request.ts'
 
-export function callTests(suite: CoordSuite): void {
+export function callTests(suite: ClientSuite): void {
   const { test, name } = suite
 
   test(`${name}: a put is read back with its revisions, and each write has a higher one`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const first = await client.put({ key, value: bytes('1') })
     const second = await client.put({ key, value: bytes('2'), prevKv: true })
@@ -35,7 +36,7 @@ export function callTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a range of a prefix comes in order and knows of more`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const prefix = newPrefix()
     for (const letter of ['c', 'a', 'b']) await client.put({ key: bytes(prefix + letter) })
     const range = { key: bytes(prefix), rangeEnd: prefixEnd(prefix) }
@@ -51,7 +52,7 @@ export function callTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a transaction takes one branch, whole, under one revision`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const request = {
       compare: [{ key, rangeEnd: bytes(''), result: 0, target: 1, createRevision: 0 }],
@@ -72,7 +73,7 @@ export function callTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a refusal carries the status and the text of the server, and nothing has landed`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const lease = await failureOf(t, client.put({ key, lease: 4_711n }))
     t.like(lease, {
@@ -94,7 +95,7 @@ export function callTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a lease is granted, listed, renewed, and takes its keys with it`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const id = 0x7fff_ffff_ffff_0000n + BigInt(Math.floor(PARTS.random.float() * 60_000))
     t.deepEqual(pick(await client.leaseGrant(60, { id })), { id, ttl: 60 })
@@ -113,11 +114,22 @@ export function callTests(suite: CoordSuite): void {
     t.like(again, { status: 5, message: 'etcdserver: requested lease not found' })
   })
 
-  test(`${name}: a call that was aborted before it was sent has failed; one that is aborted later is unknown`, async (t) => {
-    const client = await sharedClient(t, suite)
+  test(`${name}: a call that was aborted before it was sent has failed`, async (t) => {
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const early = await failureOf(t, client.put({ key }, { signal: AbortSignal.abort('no') }))
     t.like(early, { status: 1, outcome: 'failed', cause: 'no' })
+    t.is((await client.range({ key })).count, 0)
+  })
+}
+
+/** What only a client of a distant server can meet. */
+export function wireTests(suite: CoordSuite): void {
+  const { test, name } = suite
+
+  test(`${name}: a call that is aborted after it was sent is unknown`, async (t) => {
+    const client = await sharedClient(t, suite)
+    const key = bytes(`${newPrefix()}a`)
     t.is((await client.range({ key })).count, 0)
     const later = new AbortController()
     const put = client.put({ key }, { signal: later.signal })

@@ -26,10 +26,15 @@ export type CoordPlace = AsyncDisposable & { readonly members: readonly CoordMem
 
 export type Declare = (title: string, run: (t: ExecutionContext) => Promise<void>) => void
 
-export type CoordSuite = {
+/** What tests need that ask nothing of the place: a client of it, which ends with the test. */
+export type ClientSuite = {
   /** `test.serial`: faults are timed, and neighbours would blur them. */
   readonly test: Declare
   readonly name: string
+  readonly client: (t: ExecutionContext) => Promise<CoordClient>
+}
+
+export type CoordSuite = Omit<ClientSuite, 'client'> & {
   readonly newPlace: (size: 1 | 3) => Promise<CoordPlace>
   /** One member that all tests without faults share; ended by whoever calls the suite. */
   readonly shared: () => Promise<CoordPlace>

@@ -1,11 +1,11 @@
 /** Sessions where nothing is broken: they last, they end when they are told, and everybody sees it. */
-import { aborted, bytes, type CoordSuite, LATE_MS, newPrefix, PARTS, sharedClient } from './kit.ts'
+import { aborted, bytes, type ClientSuite, LATE_MS, newPrefix, PARTS } from './kit.ts'
 
-export function sessionTests(suite: CoordSuite): void {
+export function sessionTests(suite: ClientSuite): void {
   const { test, name } = suite
 
   test(`${name}: a session outlives its TTL, and its lease is revoked when it is disposed of`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const session = await client.session(2)
     t.is(session.ttlMs, 2_000)
@@ -26,7 +26,7 @@ export function sessionTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a session whose lease somebody revokes is lost with the next renewal`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     await using session = await client.session(3)
     await client.leaseRevoke(session.lease)
     const until = session.certainUntil()
@@ -36,7 +36,7 @@ export function sessionTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a session that is aborted before it is granted is none`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     await t.throwsAsync(client.session(5, { signal: AbortSignal.abort() }), { name: 'CoordError' })
   })
 }

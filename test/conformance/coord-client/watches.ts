@@ -1,20 +1,19 @@
 /** Watches where nothing is broken: order, history, compaction, slow consumers, ends. */
 import {
   bytes,
-  type CoordSuite,
+  type ClientSuite,
   eventsOf,
   eventsUntil,
   failureOf,
   newPrefix,
   prefixEnd,
-  sharedClient,
 } from './kit.ts'
 
-export function watchTests(suite: CoordSuite): void {
+export function watchTests(suite: ClientSuite): void {
   const { test, name } = suite
 
   test(`${name}: a watch sees what happens after its creation, once and in order`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const prefix = newPrefix()
     await client.put({ key: bytes(`${prefix}before`) })
     await using watcher = client.watch(bytes(prefix), { rangeEnd: prefixEnd(prefix), prevKv: true })
@@ -38,7 +37,7 @@ export function watchTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a watch from an old revision replays history, then goes on`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const prefix = newPrefix()
     const key = bytes(`${prefix}a`)
     const { revision } = await client.put({ key, value: bytes('1') })
@@ -61,7 +60,7 @@ export function watchTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a watch of compacted revisions says from where history is left, and ends`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const { revision } = await client.put({ key })
     await client.put({ key })
@@ -72,7 +71,7 @@ export function watchTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a watch of an impossible range fails with the reason`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     await using watcher = client.watch(bytes('b'), { rangeEnd: bytes('a') })
     const iterator = watcher[Symbol.asyncIterator]()
     t.is((await failureOf(t, iterator.next())).status, 3)
@@ -80,7 +79,7 @@ export function watchTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a consumer that falls far behind misses nothing and holds up nobody`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const prefix = newPrefix()
     const options = { rangeEnd: prefixEnd(prefix) }
     await using slow = client.watch(bytes(prefix), options)
@@ -101,7 +100,7 @@ export function watchTests(suite: CoordSuite): void {
   })
 
   test(`${name}: a watch ends with its signal, with its disposal, and with its client`, async (t) => {
-    const client = await sharedClient(t, suite)
+    const client = await suite.client(t)
     const key = bytes(`${newPrefix()}a`)
     const stop = new AbortController()
     const stopped = client.watch(key, { signal: stop.signal })
