@@ -29,6 +29,13 @@ export type ConnectorContext = {
   readonly openBucket: (url: string) => Promise<SourceBucket>
   /** Counts requests, retries and the like for the run's summary. */
   readonly count: (what: 'requests' | 'notModified' | 'retries', by: number) => void
+  /**
+   * Resolves when a request may be sent, as far as limits beyond this connector go; asked before each
+   * one, tries again included. Absent: there are none.
+   */
+  readonly admit?: (signal: AbortSignal) => Promise<void>
+  /** The source asked to wait for so long (status 429): whoever shares its limit should know. */
+  readonly slowDown?: (waitMs: number) => void
 }
 
 /** The little of an object store that a file source needs. */

@@ -14,20 +14,17 @@ import type {
   ShardKey,
   ShardRow,
   TableChange,
-  TableRow,
 } from '../catalog/catalog.ts'
-import { assert } from '../lib/assert.ts'
 import { HakiriError } from '../lib/error.ts'
-import type { EncodeResult, EncodedFile, RejectedRow } from '../sink/encoder/encoder.ts'
+import type { EncodedFile, RejectedRow } from '../sink/encoder/encoder.ts'
 import type { ObservedColumn } from '../sink/plan/batch-plan.ts'
-import { dataFilePath, quarantineTable, tableFolder } from '../sink/plan/names.ts'
+import { quarantineTable } from '../sink/plan/names.ts'
+import { keyOf } from './acquire.ts'
 import type { ShardJob, WorkerDeps } from './deps.ts'
-import { planForTable } from './plan-for-table.ts'
+import { encodeBatch, type EncodedBatch } from './encode-batch.ts'
 import { admitRejects } from './quarantine.ts'
 import type { SealedBatch, StateChange } from './spool.ts'
-
-/** Times a batch may be planned anew because another worker changed the schema, or values did not fit. */
-const REPLANS_MAX = 8
+import { removeUploads, uploadFile } from './uploads.ts'
 
 export type Committer = {
   /** What is in the batch; may run while the batch before it is written. */
@@ -44,6 +41,8 @@ export type Committer = {
   drop(): Promise<void>
   count(what: keyof Counters, by: number): void
   readonly rowsCommitted: number
+  /** The last commit says that the source had no more rows. */
+  readonly isRecorded: boolean
 }
 
 export function createCommitter(
@@ -52,7 +51,8 @@ export function createCommitter(
   deps: WorkerDeps,
   onCommit: () => void,
 ): Committer {
-  const key: ShardKey = { pipeline: job.pipeline.name, shard: job.shard.id }
+  const key: ShardKey = keyOf(job)
+  const startedAt = deps.clock.monotonic()
   let seq = row.seq
   let cursor = row.cursor
   let changes: readonly TableChange[] = []
@@ -62,6 +62,7 @@ export function createCommitter(
   /** Batches written since the last commit. */
   let batches = 0
   let rowsCommitted = 0
+  let isRecorded = false
 
   const count = (what: keyof Counters, by: number): void => {
     counters = { ...counters, [what]: (counters[what] ?? 0) + by }
@@ -76,16 +77,22 @@ export function createCommitter(
     signal: AbortSignal,
     seen = look(batch, signal),
   ): Promise<void> {
+    // Its failure is met below, unless something else fails before; then it is still waited for, since
+    // it reads what is removed then.
+    const looked = seen.catch(() => undefined)
     const outFolder = join(deps.scratchFolder, `encode-${job.runId}-${deps.random.uuid()}`)
     await mkdir(outFolder, { recursive: true })
     try {
-      const encoded = await encodeBatch(batch, seen, outFolder, signal)
+      const place = { seq, batch: batches }
+      const { input } = batch
+      const encoded = await encodeBatch(job, { input, seen, place, outFolder }, deps, signal)
       await admitRejects(job, deps, [...batch.rejects, ...encoded.rejected], batch.rows)
-      await addTableFiles(job.table, tableFolder(job.table), encoded)
+      await addTableFiles(job.table, encoded)
       await addRejects([...batch.rejects, ...encoded.rejected], outFolder)
       count('rowsRead', batch.rows + batch.rejects.length)
       count('bytesRead', batch.bytes)
     } finally {
+      await looked
       await batch.release()
       await rm(outFolder, { recursive: true, force: true })
     }
@@ -97,46 +104,10 @@ export function createCommitter(
     }
   }
 
-  /** Plans against the newest schema, and again when it moved or values turned out not to fit. */
-  async function encodeBatch(
-    batch: SealedBatch,
-    seen: Promise<readonly ObservedColumn[]>,
-    outFolder: string,
-    signal: AbortSignal,
-  ): Promise<Planned> {
-    let table = await tableRow()
-    if (!batch.input) return { revision: table.schemaRevision, files: [], rows: 0, rejected: [] }
-    let observed = await seen
-    for (let round = 0; round < REPLANS_MAX; round++) {
-      const planned = await planForTable(job, table, observed, { seq, batch: batches }, deps)
-      if (planned.kind === 'moved') {
-        table = planned.table
-        continue
-      }
-      table = planned.table
-      const result = await deps.encoder.encode(
-        { input: batch.input, plan: planned.plan, outFolder },
-        signal,
-      )
-      if (result.kind === 'encoded') return { ...result, revision: table.schemaRevision }
-      observed = asText(observed, result.columns)
-    }
-    throw new HakiriError(
-      'ENCODE_FAILED',
-      `${job.table}: the schema kept changing while a batch was planned`,
-    )
-  }
-
-  async function tableRow(): Promise<TableRow> {
-    const table = await deps.catalog.table(job.table)
-    assert(table, `table ${job.table} was registered before its shards run`)
-    return table
-  }
-
-  async function addTableFiles(table: string, folder: string, encoded: Planned): Promise<void> {
+  async function addTableFiles(table: string, encoded: EncodedBatch): Promise<void> {
     if (encoded.files.length === 0) return
     const adds: DataFile[] = []
-    for (const file of encoded.files) adds.push(await upload(folder, file, encoded.revision))
+    for (const file of encoded.files) adds.push(await upload(table, file, encoded.revision))
     addFiles(table, adds)
     count('rowsWritten', encoded.rows)
   }
@@ -155,28 +126,21 @@ export function createCommitter(
     const file = await deps.encoder.encodeRejects(records, outFolder)
     const table = quarantineTable(job.table)
     const revision = (await deps.catalog.table(table))?.schemaRevision ?? 0
-    addFiles(table, [await upload(tableFolder(table), file, revision)])
+    addFiles(table, [await upload(table, file, revision)])
     count('rowsQuarantined', rejected.length)
   }
 
   async function upload(
-    folder: string,
+    table: string,
     file: EncodedFile,
     schemaRevision: number,
   ): Promise<DataFile> {
-    const path = dataFilePath({
-      partition: file.partition,
-      runId: job.runId,
-      shard: job.shard.id,
-      seq: seq + 1,
-      index: uploads++,
-      uuid: deps.random.uuid(),
-    })
-    await deps.store.putFile(`${folder}/${path}`, file.localPath)
+    const { runId, shard } = job
+    const place = { table, runId, shard: shard.id, seq: seq + 1, index: uploads++, schemaRevision }
+    const uploaded = await uploadFile(file, place, deps)
     count('bytesWritten', file.bytes)
     count('files', 1)
-    const { bytes, rows, stats, partition } = file
-    return { path, bytes, rows, stats, partition, schemaRevision }
+    return uploaded
   }
 
   async function commit(done: boolean): Promise<void> {
@@ -195,9 +159,11 @@ export function createCommitter(
       changes: uploaded,
       state,
       counters,
+      ...(done ? { workMs: Math.max(1, Math.ceil(deps.clock.monotonic() - startedAt)) } : {}),
     })
     if (outcome.kind !== 'committed') throw await refused(outcome, uploaded)
     seq = outcome.seq
+    isRecorded = done
     rowsCommitted += counters.rowsRead ?? 0
     deps.onProgress({
       kind: 'committed',
@@ -216,7 +182,7 @@ export function createCommitter(
     outcome: Exclude<CommitOutcome, { kind: 'committed' }>,
     uploaded: readonly TableChange[],
   ): Promise<HakiriError> {
-    await remove(uploaded)
+    await removeUploads(uploaded, deps)
     if (outcome.kind === 'conflict') {
       return new HakiriError(
         'FENCED',
@@ -245,21 +211,7 @@ export function createCommitter(
     counters = { requests, notModified, retries }
     const dropped = changes
     changes = []
-    await remove(dropped)
-  }
-
-  /** Deletes uploads, but none that the catalog names: an answer that was lost may have been a yes. */
-  async function remove(uploaded: readonly TableChange[]): Promise<void> {
-    try {
-      for (const { table, adds } of uploaded) {
-        const paths = adds.map((file) => file.path)
-        const known = await deps.catalog.knownPaths(table, paths)
-        const unnamed = paths.filter((path) => !known.has(path))
-        await deps.store.delete(unnamed.map((path) => `${tableFolder(table)}/${path}`))
-      }
-    } catch (error) {
-      deps.logger.log('debug', `uploads are left to vacuum: ${String(error)}`, { ...key })
-    }
+    await removeUploads(dropped, deps)
   }
 
   return {
@@ -277,18 +229,8 @@ export function createCommitter(
     get rowsCommitted() {
       return rowsCommitted
     },
+    get isRecorded() {
+      return isRecorded
+    },
   }
-}
-
-type Planned = EncodeResult & { readonly revision: number }
-
-/** Columns whose values did not fit are planned again as text, which sends the misfits where the policy says. */
-function asText(
-  observed: readonly ObservedColumn[],
-  misfits: readonly string[],
-): readonly ObservedColumn[] {
-  const names = new Set(misfits)
-  return observed.map((column) =>
-    names.has(column.name) ? { ...column, type: 'string', semantic: 'text', misfit: true } : column,
-  )
 }

@@ -68,6 +68,12 @@ export type ShardJob = {
   /** A batch is sealed at this age at the latest. */
   readonly openMsMax: number
   readonly connectorContext: ConnectorHost
+  /**
+   * Set in a cluster: the shard is acquired in the worker's name and, once held, never from somebody who
+   * acquired it later. `ifEpoch`: from the start only while this is its epoch. `isPart`: only while it is a
+   * pending part of the run, since what is done is not read again (S3).
+   */
+  readonly hold?: { readonly ifEpoch: number | undefined; readonly isPart?: boolean }
 }
 
 /** Builds the context a connector works in; `signal` ends its reading. */
@@ -82,4 +88,8 @@ export type ShardResult = {
   readonly outcome: 'done' | 'stopped' | 'fenced' | 'failed'
   readonly error: HakiriError | undefined
   readonly rows: number
+  /** The epoch that it was last held with, for settling it; undefined: it was never acquired. */
+  readonly epoch: number | undefined
+  /** Done, and a commit says so; else whoever keeps the run's books has to. */
+  readonly isRecorded: boolean
 }

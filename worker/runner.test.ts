@@ -102,6 +102,48 @@ test('a source that stays away fails its shard after the last try and no other s
   await holds(t, at, [1])
 })
 
+test('a batch whose table cannot be read while it is looked at fails as one, and nothing is left unheard', async (t) => {
+  const at = await lab(t)
+  const looks: Promise<unknown>[] = []
+  const failed = Promise.withResolvers<void>()
+  let isAway = false
+  const run = await at.run(
+    source(async function* () {
+      yield rows([{ id: 1 }], 1)
+      isAway = true
+    }),
+    {
+      pipeline: { retries: { retriesMax: 0, firstMs: 1, mostMs: 1 } },
+      deps: {
+        catalog: {
+          ...at.catalog,
+          async table(name) {
+            if (!isAway) return at.catalog.table(name)
+            isAway = false
+            failed.resolve()
+            throw new HakiriError('CATALOG_UNREACHABLE', 'the catalog is away')
+          },
+        },
+        encoder: {
+          ...at.deps.encoder,
+          inspect(input, signal) {
+            // Late, so that it meets what the failure of the batch leaves behind.
+            const look = failed.promise.then(() => at.deps.encoder.inspect(input, signal))
+            looks.push(look)
+            return look
+          },
+        },
+      },
+    },
+  )
+  t.is(run.shards[0]?.error?.code, 'CATALOG_UNREACHABLE')
+  t.deepEqual(
+    (await Promise.allSettled(looks)).map(({ status }) => status),
+    ['fulfilled'],
+    'the batch was there as long as it was looked at',
+  )
+})
+
 // Alone, for it kills every encoder that this process has started.
 test.serial(
   'an encoder process that is killed in the middle of a job is started again and nothing is missing',

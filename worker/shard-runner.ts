@@ -2,6 +2,8 @@
 import { assert, unreachable } from '../lib/assert.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import { operatingError, type HakiriError } from '../lib/error.ts'
+import type { ShardRow } from '../catalog/catalog.ts'
+import { acquireOne, keyOf, startOf } from './acquire.ts'
 import { createCommitter, type Committer } from './committer.ts'
 import type { ShardJob, ShardResult, WorkerDeps } from './deps.ts'
 import {
@@ -43,6 +45,8 @@ export async function runShard(
     outcome: outcomeOf(state),
     error: state.kind === 'failed' ? state.error : driver.fencedBy,
     rows: driver.rows,
+    epoch: driver.epoch,
+    isRecorded: state.kind === 'done' && driver.isRecorded,
   }
 }
 
@@ -70,6 +74,8 @@ type Driver = {
   ): Promise<ShardEvent | undefined>
   readonly rows: number
   readonly fencedBy: HakiriError | undefined
+  readonly epoch: number | undefined
+  readonly isRecorded: boolean
 }
 
 function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Driver {
@@ -78,25 +84,23 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
   let rows = 0
   let fencedBy: HakiriError | undefined
   let isLoaded = false
-  const key = { pipeline: job.pipeline.name, shard: job.shard.id }
+  let isRecorded = false
+  /** As it was first acquired, and last. */
+  let first: ShardRow | undefined
+  let held: ShardRow | undefined
+  const key = keyOf(job)
 
   async function acquire(onCommit: () => void): Promise<ShardEvent> {
-    const row = await deps.catalog.acquireShard(key, job.generation)
+    const row = await acquireOne(job, held?.epoch ?? job.hold?.ifEpoch, deps)
+    held = row
+    first ??= row
     committer = createCommitter(job, row, deps, onCommit)
     // State belongs to a generation, so a load from scratch starts without ETags that would hide rows.
     const state = await deps.catalog.shardState(key)
-    // A full pass that ended starts over, and one that did not carries on. A staged load that waits
-    // for other shards has this one's rows already.
-    const wasRead = row.done && job.mode.kind === 'full' && row.generation === job.generation
-    isLoaded = wasRead && job.isStaged
-    const restart = wasRead && !isLoaded
-    reading = createReading(
-      job,
-      deps,
-      committer,
-      { cursor: restart ? null : row.cursor, state },
-      stop,
-    )
+    const start = startOf(job, row, first)
+    isLoaded = start.kind === 'loaded'
+    const cursor = start.kind === 'loaded' ? row.cursor : start.cursor
+    reading = createReading(job, deps, committer, { cursor, state }, stop)
     return { kind: 'acquired' }
   }
 
@@ -112,6 +116,7 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
     await reading.flush(complete)
     await committer.finish(complete)
     rows += committer.rowsCommitted
+    isRecorded = committer.isRecorded
     reading = committer = undefined
     return { kind: 'flushed' }
   }
@@ -172,6 +177,12 @@ function createDriver(job: ShardJob, deps: WorkerDeps, stop: AbortSignal): Drive
     },
     get fencedBy() {
       return fencedBy
+    },
+    get epoch() {
+      return held?.epoch
+    },
+    get isRecorded() {
+      return isRecorded
     },
   }
 }

@@ -21,6 +21,8 @@ export type Content = AsyncDisposable & {
   readonly version: string
   /** Fills `into` from `at` on; 0 at the end. */
   read(into: Buffer, at: number): Promise<number>
+  /** Bytes that are still to come, at the most; Infinity for a packed file. */
+  left(): number
   /** Goes on to where the file ends now. False when it did not grow. */
   grow(): Promise<boolean>
   /** Throws SOURCE_CHANGED when what was read is not what the file holds. */
@@ -59,6 +61,7 @@ export async function openContent(
         signal.throwIfAborted()
         return reader.read(into, at)
       },
+      left: () => reader.left(),
       async grow() {
         const now = compression === 'none' ? await raw.current() : undefined
         if (!now || now.bytes <= raw.bytes) return false
@@ -75,6 +78,21 @@ export async function openContent(
   } catch (error) {
     await raw[Symbol.asyncDispose]()
     throw error
+  }
+}
+
+/** The same content, of which `head` was read already: it comes first. */
+export function withHead(content: Content, head: Buffer): Pick<Content, 'read' | 'left' | 'grow'> {
+  let rest = head
+  return {
+    async read(into, at) {
+      if (rest.length === 0) return content.read(into, at)
+      const bytes = rest.copy(into, at)
+      rest = rest.subarray(bytes)
+      return bytes
+    },
+    left: () => rest.length + content.left(),
+    grow: () => content.grow(),
   }
 }
 
@@ -159,7 +177,11 @@ function openObject(entry: FileEntry): Raw {
 
 // ── How bytes come ────────────────────────────────────────────────────────────────────────────────
 
-type Reader = { read(into: Buffer, at: number): Promise<number>; close(): void }
+type Reader = {
+  read(into: Buffer, at: number): Promise<number>
+  left(): number
+  close(): void
+}
 
 function plainReader(raw: Raw, entry: FileEntry, from: number): Reader {
   if (from > raw.bytes) throw changed(entry, `shrank to ${raw.bytes} bytes`)
@@ -177,6 +199,7 @@ function plainReader(raw: Raw, entry: FileEntry, from: number): Reader {
       position += bytes
       return bytes
     },
+    left: () => raw.bytes - position,
     close: () => undefined,
   }
 }
@@ -215,6 +238,7 @@ function packedReader(raw: Raw, entry: FileEntry, compression: Compression): Rea
       chunk = chunk.subarray(bytes)
       return bytes
     },
+    left: () => Infinity,
     close() {
       source.destroy()
       unpacker.destroy()

@@ -6,7 +6,7 @@ import type { Json } from '../../../lib/json.ts'
 import type { ConnectorContext, SourceEvent } from '../../connector.ts'
 import { skipSpace } from '../../json-grammar.ts'
 import { kindOf, PARQUET_BYTES, ROW_BYTES, type FileConfig, type FileKind } from './config.ts'
-import { openContent } from './content.ts'
+import { openContent, withHead, type Content } from './content.ts'
 import { createCsvSplitter, dialectOf, readHead, SAMPLE_BYTES } from './csv.ts'
 import { createJsonSplitter } from './json.ts'
 import type { FileEntry } from './locate.ts'
@@ -19,6 +19,8 @@ import type { Splitter } from './split.ts'
 /** A file that was written to this recently may have an unfinished last row. */
 const SETTLE_MS = 60_000
 const NEWLINE = 0x0a
+/** Read before the rows of a file without a header, for its byte order mark. */
+const HEAD_BYTES = 64 << 10
 
 export type ReadJob = {
   readonly config: FileConfig
@@ -64,18 +66,28 @@ async function* readParquetFile({ config, context, entry, left, announced }: Rea
 
 async function* readTextFile(job: ReadJob, kind: FileKind): Events {
   const { config, context, entry, left } = job
-  const start = await findStart(job, kind)
-  const same = JSON.stringify(start.columns) === JSON.stringify(job.announced)
-  const announced = same ? job.announced : (start.columns ?? job.announced)
-  if (start.columns && !same) yield { kind: 'schema', columns: start.columns }
-  const from = left ?? start.reached
-  await using content = await openContent(entry, kind.compression, from.offset, context.signal)
+  // Only here are the columns of what was read before found again.
+  const known = left && kind.format === 'csv' ? await findColumns(job, kind) : undefined
+  await using content = await openContent(
+    entry,
+    kind.compression,
+    left?.offset ?? 0,
+    context.signal,
+  )
+  const head = left ? undefined : await readHeadBytes(content, kind)
+  const start = head && startOf(job, kind, head)
+  const found = start?.columns ?? known
+  const same = JSON.stringify(found) === JSON.stringify(job.announced)
+  const announced = same ? job.announced : (found ?? job.announced)
+  if (found && !same) yield { kind: 'schema', columns: found }
+  const from = left ?? start?.reached ?? START
   const at = (reached: Reached, unfinished: boolean): Progress => {
     const { offset, rows, checksum } = reached
     return { bytes: content.bytes, version: content.version, offset, rows, checksum, unfinished }
   }
-  const splitter = makeSplitter(job, kind, start.columns)
-  const { unfinished, ...reached } = yield* readText(content, splitter, from, {
+  const splitter = makeSplitter(job, kind, found)
+  const rest = head ? withHead(content, head.subarray(from.offset)) : content
+  const { unfinished, ...reached } = yield* readText(rest, splitter, from, {
     chunkBytesMax: context.chunkBytesMax,
     rowBytesMax: config.rowBytesMax ?? ROW_BYTES,
     fresh: isFresh(entry, context),
@@ -118,34 +130,37 @@ type TextStart = {
 }
 
 /** Where the rows start: behind a byte order mark and a CSV header. */
-async function findStart({ config, context, entry }: ReadJob, kind: FileKind): Promise<TextStart> {
-  const wanted = kind.format === 'csv' ? SAMPLE_BYTES : 4
-  const sample = await readSample(entry, kind, wanted, context.signal)
-  const markBytes = byteOrderMark(sample, entry)
+function startOf({ config, entry }: ReadJob, kind: FileKind, head: Buffer): TextStart {
+  const markBytes = byteOrderMark(head, entry)
   const behind = (offset: number): Reached => ({
     offset,
     rows: 0,
-    checksum: crc32(sample.subarray(0, offset)),
+    checksum: crc32(head.subarray(0, offset)),
   })
   if (kind.format !== 'csv') return { reached: behind(markBytes), columns: undefined }
   const dialect = dialectOf(config.csv, kind.tabs)
-  const text = sample.subarray(markBytes)
-  const whole = sample.length < wanted
-  const head = readHead(text, whole, dialect, config.csv, config.types ?? {}, entry.name)
-  return { reached: behind(markBytes + (head?.start ?? 0)), columns: head?.columns }
+  const text = head.subarray(markBytes)
+  const whole = head.length < SAMPLE_BYTES
+  const found = readHead(text, whole, dialect, config.csv, config.types ?? {}, entry.name)
+  return { reached: behind(markBytes + (found?.start ?? 0)), columns: found?.columns }
 }
 
-async function readSample(
-  entry: FileEntry,
+async function findColumns(
+  job: ReadJob,
   kind: FileKind,
-  bytes: number,
-  signal: AbortSignal,
-): Promise<Buffer> {
-  await using content = await openContent(entry, kind.compression, 0, signal)
-  const sample = Buffer.alloc(bytes)
+): Promise<readonly SourceColumn[] | undefined> {
+  await using content = await openContent(job.entry, kind.compression, 0, job.context.signal)
+  return startOf(job, kind, await readHeadBytes(content, kind)).columns
+}
+
+/** The first bytes of a file, all of a small one: what is read at once need not be asked for again. */
+async function readHeadBytes(content: Content, { format }: FileKind): Promise<Buffer> {
+  const wanted = format === 'csv' ? SAMPLE_BYTES : HEAD_BYTES
+  const head = Buffer.allocUnsafeSlow(Math.min(wanted, content.left()))
   let end = 0
-  for (let read = -1; read !== 0 && end < bytes; end += read) read = await content.read(sample, end)
-  return sample.subarray(0, end)
+  for (let read = -1; read !== 0 && end < head.length; end += read)
+    read = await content.read(head, end)
+  return head.subarray(0, end)
 }
 
 function byteOrderMark(sample: Buffer, { name }: FileEntry): number {

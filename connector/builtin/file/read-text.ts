@@ -23,11 +23,13 @@ export type TextOptions = {
   readonly cursorAt: (reached: Reached) => Json
 }
 
+export type TextContent = Pick<Content, 'read' | 'left' | 'grow'>
+
 const LF = 0x0a
 
 /** Returns how far it came; less than everything when an unfinished row is left for later. */
 export async function* readText(
-  content: Content,
+  content: TextContent,
   splitter: Splitter,
   start: Reached,
   options: TextOptions,
@@ -86,7 +88,7 @@ type OpenWindow = {
   reopen(): void
 }
 
-function openWindow(content: Content, chunkBytesMax: number): OpenWindow {
+function openWindow(content: TextContent, chunkBytesMax: number): OpenWindow {
   const usual = Math.max(WINDOW_BYTES_MIN, chunkBytesMax)
   let bytes: Buffer = Buffer.alloc(0)
   let from = 0
@@ -97,7 +99,9 @@ function openWindow(content: Content, chunkBytesMax: number): OpenWindow {
   function makeRoom(): void {
     if (end < bytes.length) return
     const rest = end - from
-    const next = Buffer.allocUnsafeSlow(rest * 2 > usual ? rest * 2 : usual)
+    const wanted = rest * 2 > usual ? rest * 2 : usual
+    // No larger than what there is to read, and one byte to find the end with.
+    const next = Buffer.allocUnsafeSlow(Math.min(wanted, rest + content.left() + 1))
     bytes.copy(next, 0, from, end)
     bytes = next
     from = 0

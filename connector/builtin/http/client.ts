@@ -59,6 +59,7 @@ export async function openClient(
     let target = url
     for (let hop = 0; hop <= REDIRECTS_MAX; hop++) {
       await rate.take(signal)
+      await context.admit?.(signal)
       context.count('requests', 1)
       const trusted = target.origin === base.origin
       const answer = await connections.get(trusted ? withParam(target, credential) : target, {
@@ -94,7 +95,10 @@ export async function openClient(
         const waitMs = retryWait(error, attempt)
         if (waitMs === undefined) throw error
         context.count('retries', 1)
-        if ((error as HakiriError).code === 'SOURCE_RATE') rate.pause(waitMs)
+        if ((error as HakiriError).code === 'SOURCE_RATE') {
+          rate.pause(waitMs)
+          context.slowDown?.(waitMs)
+        }
         await context.clock.sleep(waitMs, signal)
       }
     }

@@ -605,6 +605,39 @@ test('a rate limit spaces the requests of all shards, after a burst', async (t) 
   t.true(waitedMs >= ((server.requests.length - 2) * 1000) / 2, `${waitedMs} ms`)
 })
 
+test('every request, tries again included, is admitted by whoever shares the limit, who hears of each 429', async (t) => {
+  const server = await source(t, {
+    paging: 'link',
+    rows: () => items(35),
+    fault: (index) => (index === 1 ? { kind: 'rate', retryAfter: '7' } : undefined),
+  })
+  let admitted = 0
+  const slowedDown: number[] = []
+  const context = contextOf({
+    admit: async (signal) => {
+      t.false(signal.aborted)
+      // What was sent was admitted before.
+      t.true(server.requests.length <= admitted)
+      admitted++
+    },
+    slowDown: (waitMs) => void slowedDown.push(waitMs),
+  })
+  await read(configOf(server.url, streamOf('link')), { context })
+  t.is(admitted, server.requests.length)
+  t.is(admitted, 5)
+  t.is(slowedDown.length, 1)
+  t.true(slowedDown[0]! >= 7_000)
+})
+
+test('a request that is not admitted is not sent', async (t) => {
+  const server = await source(t, { paging: 'none' })
+  const context = contextOf({ admit: () => Promise.reject(new Error('not now')) })
+  await t.throwsAsync(read(configOf(server.url, streamOf('none')), { context }), {
+    message: 'not now',
+  })
+  t.is(server.requests.length, 0)
+})
+
 const AUTHS: readonly (readonly [
   HttpConfig['auth'],
   (request: HttpSource['requests'][number]) => unknown,
