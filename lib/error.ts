@@ -64,6 +64,22 @@ export const CODES = facts({
   RESHARD_REFUSED: input(
     'shard_by changed for a pipeline that has state. Run with --full-refresh.',
   ),
+  API_REQUEST: input('The HTTP API does not understand the request.'),
+  API_TOKEN: {
+    ...input('The HTTP API wants a valid token. Make one with `hakiri token create`.'),
+    http: 401,
+    grpc: 16,
+  },
+  API_SCOPE: {
+    ...input('The token of a request to the HTTP API does not allow what is asked for.'),
+    http: 403,
+    grpc: 7,
+  },
+  API_ORIGIN: {
+    ...input('The HTTP API refuses requests that a page of another site has a browser send.'),
+    http: 403,
+    grpc: 7,
+  },
   // Environment.
   SOURCE_UNREACHABLE: environment('The source does not answer.'),
   SOURCE_AUTH: environment('The source refuses the credentials.', 'auth'),
@@ -79,6 +95,9 @@ export const CODES = facts({
   STORE_NOT_FOUND: environment('The object or bucket does not exist.', 'fatal'),
   COORD_UNREACHABLE: environment('No coordinator answers, or none leads.'),
   COORD_REFUSED: environment('The coordinator refuses the request.', 'fatal'),
+  SESSION_LOST: environment(
+    'The session with the coordinator ended, and what was held under it is given up. A worker opens the next one by itself.',
+  ),
   DISK_FULL: environment('No space is left on a local disk.'),
   DISK_FAILED: environment('A local disk failed to read, write or sync. Check the disk.', 'fatal'),
   DATA_LOCKED: environment('Another process holds the data folder.', 'fatal'),
@@ -109,6 +128,7 @@ export const CODES = facts({
   SNAPSHOT_DAMAGED: environment(
     'A snapshot came in damaged from another member; it is sent again.',
   ),
+  API_BUSY: environment('The HTTP API has too much to do at the moment.'),
   ENGINE_UNAVAILABLE: environment('The query engine could not be started.', 'fatal'),
   // Runtime.
   SOURCE_DATA: runtime('The source sent something that cannot be read.', 'data'),
@@ -127,6 +147,11 @@ export const CODES = facts({
     'transient',
   ),
   MEMORY_EXCEEDED: runtime('A single row or batch does not fit into the memory budget.', 'data'),
+  RUNS_WAITING: {
+    ...runtime('As many runs of the pipeline wait as may wait.', 'transient'),
+    http: 429,
+    grpc: 8,
+  },
   RUN_FAILED: runtime('One or more shards of a run failed.'),
   INTERNAL: runtime('A bug in Hakiri. Please report it with the text on stderr.'),
   CANCELLED: runtime('The work was stopped before it was done.'),

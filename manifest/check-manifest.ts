@@ -55,15 +55,12 @@ function checkDestinationUrl(path: string[], raw: RawDestination, report: Report
   }
 }
 
-/** Sections that are checked, but that single runs on one machine do not look at. */
+/** Sections that are checked, but that nothing of this version looks at. */
 export function warnUnused(raw: RawManifest, warn: Report): void {
-  const suggestion = 'Leave it for later, or remove it.'
-  for (const section of ['coord', 'worker', 'alerts'] as const) {
-    if (raw[section])
-      warn([section], `[${section}] is checked, but not used by this version`, suggestion)
-  }
-  if (raw.coord_backend === 'raft' || raw.coord_backend === 'etcd') {
-    const message = `coord_backend "${raw.coord_backend}" is checked, but not used by this version`
-    warn(['coord_backend'], message, suggestion)
-  }
+  if (raw.alerts)
+    warn(
+      ['alerts'],
+      '[alerts] is checked, but not used by this version',
+      'Leave it for later, or remove it.',
+    )
 }

@@ -319,15 +319,7 @@ write = { mode = "append", key = ["id"], cursor = "id" }
   })
   t.deepEqual(
     warnings.map((text) => text.split(':')[0]),
-    [
-      'coord_backend',
-      'coord',
-      'worker',
-      'alerts',
-      'pipelines.p.write.key',
-      'pipelines.p.write.cursor',
-      '',
-    ],
+    ['alerts', 'pipelines.p.write.key', 'pipelines.p.write.cursor', ''],
   )
   const empty = await good({ 'hakiri.toml': '' })
   t.regex(empty.warnings[0] ?? '', /no pipeline is defined/)

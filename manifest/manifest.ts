@@ -14,7 +14,7 @@ export type Manifest = {
   readonly catalogUrl: Reference
   readonly destinations: { readonly [name: string]: Destination }
   readonly pipelines: { readonly [name: string]: Pipeline }
-  /** Sections for later topologies, checked but unused by local runs: [coord], [worker], [alerts]. */
+  /** Who coordinates workers, for `hakiri serve`. */
   readonly coordBackend: 'local' | 'raft' | 'etcd'
 }
 

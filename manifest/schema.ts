@@ -14,7 +14,6 @@ import {
   flag,
   name,
   reference,
-  secret,
   someTexts,
   text,
   texts,
@@ -271,20 +270,27 @@ export const coordSchema = about(
 )
 export type RawCoord = v.InferOutput<typeof coordSchema>
 
-const worker = about(
+export const workerSchema = about(
   'Worker, for `hakiri serve`.',
   v.strictObject({
-    name: v.optional(text),
-    listen: v.optional(text),
-    token: v.optional(secret('API token.')),
-    slots: v.optional(about('Shards at a time.', count(1, 4096))),
-    memory: v.optional(bytes),
+    name: v.optional(about('Unique in the cluster. Default: the name of the host.', text)),
+    bind: v.optional(about('Host that the HTTP API listens on. Default: 127.0.0.1.', text)),
+    port: v.optional(about('Port of the HTTP API. Default: 7700.', count(0, 65_535))),
+    slots: v.optional(about('Shards at a time. Default: 4.', count(1, 4096))),
+    memory: v.optional(about('Memory for reading and encoding. Default: "512MB".', bytes)),
     labels: v.optional(about('What `placement` is matched against.', v.record(text, v.string()))),
-    session_ttl: v.optional(duration),
-    drain_timeout: v.optional(duration),
-    tls: v.optional(tls),
+    session_ttl: v.optional(
+      about('A worker that is silent for so long loses its shards. Default: "10s".', duration),
+    ),
+    drain_timeout: v.optional(
+      about('How long a clean stop may take before work is cut off. Default: "30s".', duration),
+    ),
+    rebalance_grace: v.optional(
+      about('A worker that vanished keeps its shards for so long. Default: "0s".', duration),
+    ),
   }),
 )
+export type RawWorker = v.InferOutput<typeof workerSchema>
 
 const alerts = about(
   'Messages about pipelines, for `hakiri serve`.',
@@ -322,7 +328,7 @@ export const manifestSchema = v.strictObject({
   pipelines: v.optional(about('Pipelines by name.', v.record(name, pipelineSchema))),
   alerts: v.optional(alerts),
   coord: v.optional(coordSchema),
-  worker: v.optional(worker),
+  worker: v.optional(workerSchema),
 })
 
 export type RawManifest = v.InferOutput<typeof manifestSchema>

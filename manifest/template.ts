@@ -113,10 +113,10 @@ source = { type = "file", paths = ["data/orders*.csv"], table = "orders" }
 #tls = { ca = "/etc/hakiri/ca.pem", cert = "/etc/hakiri/node.pem", key = "/etc/hakiri/node.key", client_auth = true }
 
 #[worker]
-#listen = "127.0.0.1:7700"
+#bind = "127.0.0.1"
+#port = 7700
 #slots = 4
 #labels = { region = "eu" }
-#token = "file:/etc/hakiri/token"
 `
 
 /** Name → text of every file that `hakiri init` writes, hakiri.toml first. */

@@ -6,11 +6,12 @@
 import { AssertionFailure } from '../../lib/assert.ts'
 import { CODES, HakiriError } from '../../lib/error.ts'
 import { STATUS } from '../../lib/grpc-status.ts'
+import { KV_REFUSALS, type Refusal } from '../kv/refusals.ts'
 import type { KvErrorCode } from '../kv/types.ts'
 import { NodeError } from '../node/node.ts'
 import type { NodeOutcomeCode } from '../node/node.ts'
 
-export type Refusal = { readonly code: number; readonly details: string }
+export type { Refusal }
 
 const refusal = (code: number, text: string): Refusal => ({ code, details: `etcdserver: ${text}` })
 const invalid = (text: string): Refusal => refusal(STATUS.invalidArgument, text)
@@ -18,22 +19,8 @@ const precondition = (text: string): Refusal => refusal(STATUS.failedPreconditio
 const unavailable = (text: string): Refusal => refusal(STATUS.unavailable, text)
 
 const BY_CODE: Readonly<Record<NodeOutcomeCode, Refusal>> = {
-  // The request itself.
-  'empty-key': invalid('key is not provided'),
-  'key-not-found': invalid('key not found'),
-  'value-provided': invalid('value is provided'),
-  'lease-provided': invalid('lease is provided'),
-  'too-many-operations': invalid('too many operations in txn request'),
-  'duplicate-key': invalid('duplicate key given in txn request'),
-  'invalid-sort-option': invalid('invalid sort option'),
+  ...KV_REFUSALS,
   'request-too-large': invalid('request is too large'),
-  // The state of the store.
-  compacted: refusal(STATUS.outOfRange, 'mvcc: required revision has been compacted'),
-  'future-revision': refusal(STATUS.outOfRange, 'mvcc: required revision is a future revision'),
-  'lease-not-found': refusal(STATUS.notFound, 'requested lease not found'),
-  'lease-exists': precondition('lease already exists'),
-  'lease-ttl-too-large': refusal(STATUS.outOfRange, 'too large lease TTL'),
-  'no-space': refusal(STATUS.resourceExhausted, 'mvcc: database space exceeded'),
   // The state of the cluster.
   'no-leader': unavailable('no leader'),
   'leader-changed': unavailable('leader changed'),

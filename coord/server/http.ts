@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ETCD_VERSION, CLUSTER_VERSION } from './version.ts'
-import type { Registry } from './metrics-registry.ts'
+import type { Registry } from '../../lib/metrics-registry.ts'
 import type { CoordNode } from '../node/node.ts'
 
 export type HttpParts = {

@@ -2,9 +2,9 @@
  * The metrics of a coordinator under the names that dashboards for etcd know. What happens in the log,
  * the image and Raft is reported through the observers here, by whoever puts the parts together.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { createRegistry, doublingBounds } from './metrics-registry.ts'
-import type { Counter, Registry } from './metrics-registry.ts'
+import { createRegistry, doublingBounds } from '../../lib/metrics-registry.ts'
+import type { Counter, Registry } from '../../lib/metrics-registry.ts'
+import { describeProcess } from '../../lib/system/process-metrics.ts'
 import type { CoordNode } from '../node/node.ts'
 
 /** What the parts of a node report; each function is cheap and never fails. */
@@ -47,9 +47,7 @@ const APPLY_BOUNDS = doublingBounds(0.0001, 20)
 /** One set for one process. Must be closed: it watches the event loop. */
 export function createCoordMetrics(version: string): CoordMetrics {
   const registry = createRegistry()
-  const loop = monitorEventLoopDelay({ resolution: 20 })
-  loop.enable()
-  describeProcess(registry, version, loop)
+  const process = describeProcess(registry, version)
   const { observer, leaderChanges } = createNodeObserver(registry)
   return {
     registry,
@@ -71,7 +69,7 @@ export function createCoordMetrics(version: string): CoordMetrics {
       'etcd_debugging_mvcc_events_total',
       'Events sent to watchers.',
     ),
-    close: () => void loop.disable(),
+    close: () => process[Symbol.dispose](),
   }
 }
 
@@ -190,39 +188,4 @@ function describeStore(registry: Registry, node: CoordNode, readings: NodeReadin
     registry.gauge('etcd_debugging_mvcc_watcher_total', 'Watches that are open.', watchers)
   if (watchStreams)
     registry.gauge('etcd_debugging_mvcc_watch_stream_total', 'Watch streams.', watchStreams)
-}
-
-function describeProcess(
-  registry: Registry,
-  version: string,
-  loop: ReturnType<typeof monitorEventLoopDelay>,
-): void {
-  registry.gauge('process_resident_memory_bytes', 'Memory of the process that is resident.', () =>
-    process.memoryUsage.rss(),
-  )
-  registry.counterFrom('process_cpu_seconds_total', 'Processor time used, in seconds.', () => {
-    const { user, system } = process.cpuUsage()
-    return (user + system) / 1e6
-  })
-  registry.gauge(
-    'nodejs_heap_size_used_bytes',
-    'Bytes of the heap in use.',
-    () => process.memoryUsage().heapUsed,
-  )
-  registry.gauge('nodejs_eventloop_lag_mean_seconds', 'Mean delay of the event loop.', () =>
-    finite(loop.mean / 1e9),
-  )
-  registry.gauge(
-    'nodejs_eventloop_lag_p99_seconds',
-    'Its 99th percentile.',
-    () => loop.percentile(99) / 1e9,
-  )
-  registry.gauge('nodejs_eventloop_lag_max_seconds', 'Its longest.', () => loop.max / 1e9)
-  registry.gauge('hakiri_build_info', 'The version, as a label.', () => [
-    { labels: { version }, value: 1 },
-  ])
-}
-
-function finite(value: number): number {
-  return Number.isFinite(value) ? value : 0
 }

@@ -4,7 +4,7 @@
  */
 import type { MethodDefinition, Server, UntypedHandleCall } from '@grpc/grpc-js'
 import type { Edge } from './edge.ts'
-import type { Counter } from './metrics-registry.ts'
+import type { Counter } from '../../lib/metrics-registry.ts'
 
 /** A row of a generated service table. */
 export type Method<Q, A> = {

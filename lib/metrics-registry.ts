@@ -2,7 +2,7 @@
  * Numbers about the process in the Prometheus text format: counters and histograms that are raised
  * where things happen, gauges that are read when somebody asks. Raising one costs an addition.
  */
-import { assert } from '../../lib/assert.ts'
+import { assert } from './assert.ts'
 
 export type Labels = { readonly [name: string]: string }
 
