@@ -21,6 +21,9 @@ import type { RunSummary } from './run-pipeline.ts'
 /** Maintenance commits under shards of its own, so that it is fenced like everything else. */
 export const MAINTENANCE_PIPELINE = '~maintenance'
 
+/** How the result becomes visible: whoever holds the table's office publishes under its epoch. */
+export type Publish = (table: string) => Promise<unknown>
+
 export type MaintenanceReport = {
   readonly table: string
   readonly filesBefore: number
@@ -34,6 +37,7 @@ export async function compactTable(
   files: Destination['files'],
   deps: WorkerDeps,
   signal: AbortSignal,
+  publish: Publish = (name) => publishTable(name, deps),
 ): Promise<MaintenanceReport> {
   const live = await deps.catalog.liveFiles(table.name)
   const groups = planCompaction(live, {
@@ -55,7 +59,7 @@ export async function compactTable(
     report.filesAfter += added - group.files.length
     report.bytesRewritten += group.files.reduce((sum, file) => sum + file.bytes, 0)
   }
-  await publishTable(table.name, deps)
+  await publish(table.name)
   return report
 }
 
@@ -135,14 +139,24 @@ export async function maintainAfterRun(
   signal: AbortSignal,
 ): Promise<void> {
   if (summary.status !== 'succeeded') return
-  for (const { table: name } of summary.tables) {
-    const table = await deps.catalog.table(name)
-    if (!table || table.nextVersion === 0 || signal.aborted) continue
-    if (!(await isMostlyNew(table, summary, deps))) {
-      await compactTable(table, destination.files, deps, signal)
-    }
-    await vacuumTable(table, destination.files.retainMs, deps)
-  }
+  for (const { table } of summary.tables)
+    await maintainTable(table, summary.counters.bytesWritten, destination, deps, signal)
+}
+
+/** `bytesWritten`: by the run that has just ended. */
+export async function maintainTable(
+  name: string,
+  bytesWritten: number,
+  destination: Destination,
+  deps: WorkerDeps,
+  signal: AbortSignal,
+  publish?: Publish,
+): Promise<void> {
+  const table = await deps.catalog.table(name)
+  if (!table || table.nextVersion === 0 || signal.aborted) return
+  if (!(await isMostlyNew(table, bytesWritten, deps)))
+    await compactTable(table, destination.files, deps, signal, publish)
+  await vacuumTable(table, destination.files.retainMs, deps)
 }
 
 /**
@@ -151,12 +165,12 @@ export async function maintainAfterRun(
  */
 async function isMostlyNew(
   table: TableRow,
-  summary: RunSummary,
+  bytesWritten: number,
   deps: WorkerDeps,
 ): Promise<boolean> {
   const live = await deps.catalog.liveFiles(table.name)
   const bytes = live.reduce((sum, file) => sum + file.bytes, 0)
-  return summary.counters.bytesWritten > bytes / 2
+  return bytesWritten > bytes / 2
 }
 
 /** Deletes files that were removed from the log longer ago than `retainMs`. Returns how many. */

@@ -30,31 +30,49 @@ export type PublishDeps = Pick<
   | 'onProgress'
 >
 
-/** Publishes everything that is pending for the table; returns the newest version, if there is one. */
-export async function publishTable(name: string, deps: PublishDeps): Promise<number | undefined> {
-  const table = await deps.catalog.table(name)
-  if (!table) return undefined
-  if (
-    !(await deps.catalog.hasPending(name)) &&
-    (await deps.catalog.unpublished(name)).length === 0
-  ) {
-    return newestVersion(table)
+/** Publishes one table under an epoch of its own, taken at the first need. */
+export type Publisher = {
+  /** Publishes everything that is pending. 'fenced': somebody took the table over, and nothing more was. */
+  publish(deps: PublishDeps): Promise<'published' | 'nothing' | 'fenced'>
+  /** The next publish takes an epoch anew. */
+  forget(): void
+}
+
+export function createPublisher(name: string): Publisher {
+  let epoch: number | undefined
+  return {
+    forget: () => (epoch = undefined),
+    async publish(deps) {
+      const { catalog, logger } = deps
+      if (!(await catalog.table(name))) return 'nothing'
+      const isIdle = !(await catalog.hasPending(name))
+      if (isIdle && (await catalog.unpublished(name)).length === 0) return 'nothing'
+      epoch ??= await catalog.acquirePublisher(name)
+      await putUnpublished(name, deps)
+      if (await publishVersions(name, epoch, deps)) return 'published'
+      logger.log('warn', 'another publisher took the table over', { table: name, epoch })
+      return 'fenced'
+    },
   }
-  const epoch = await deps.catalog.acquirePublisher(name)
-  await putUnpublished(name, deps)
+}
+
+/** False when the epoch is not the newest one. */
+async function publishVersions(name: string, epoch: number, deps: PublishDeps): Promise<boolean> {
   for (;;) {
     const outcome = await deps.catalog.preparePublish(name, epoch, PENDING_MAX, (input) =>
       foldLog(input, deps.engine),
     )
-    if (outcome.kind === 'fenced') {
-      deps.logger.log('warn', 'another publisher took the table over', { table: name, epoch })
-      break
-    }
-    if (outcome.kind === 'nothing') break
+    if (outcome.kind === 'fenced') return false
+    if (outcome.kind === 'nothing') return true
     await putUnpublished(name, deps)
     await maybeCheckpoint(name, outcome.entry.version, deps)
-    if (!outcome.more) break
+    if (!outcome.more) return true
   }
+}
+
+/** Publishes everything that is pending for the table; returns the newest version, if there is one. */
+export async function publishTable(name: string, deps: PublishDeps): Promise<number | undefined> {
+  await createPublisher(name).publish(deps)
   return newestVersion(await deps.catalog.table(name))
 }
 
