@@ -1,6 +1,8 @@
 /** The whole command tree, one row a command. Implementations load on use. */
 import type { CommandSpec } from './command.ts'
+import { CLUSTER_ROWS } from './commands/cluster-rows.ts'
 import { COORD_ROWS } from './commands/ctl/rows.ts'
+import { SERVE_OPTIONS } from './serve/settings.ts'
 
 const DRAINS = 'after the current batch'
 
@@ -14,6 +16,8 @@ export const GROUPS: Readonly<Record<string, string>> = {
   state: 'Cursors of shards: get, set, reset.',
   connector: 'Connectors and their sources: list, check.',
   catalog: 'The catalog: rebuild.',
+  shard: 'One shard of a cluster: pause, resume, release, reset.',
+  token: 'Tokens of the HTTP API: create, list, revoke.',
   ctl: 'A running coordinator: status, members, keys, leases, snapshots.',
   member: 'Members: add, remove, replace, promote.',
   snapshot: 'Snapshots: save, restore.',
@@ -44,11 +48,17 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     usage: 'run [pipelines...]',
     summary: 'Pull from the sources into tables; carries on where the last run stopped.',
-    options: [full, { flags: '--shard <id>', summary: 'only this shard' }],
+    options: [
+      full,
+      { flags: '--shard <id>', summary: 'only this shard' },
+      { flags: '--cluster', summary: 'have the workers of the cluster do it' },
+      { flags: '--wait', summary: 'with --cluster: until it is over' },
+    ],
     examples: [
       'hakiri run',
       'hakiri run shop --full-refresh',
       'hakiri run shop --shard public.orders',
+      'hakiri run shop --cluster --wait',
     ],
     drains: DRAINS,
     load: async () => (await import('./commands/run.ts')).run,
@@ -107,6 +117,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'The event history of one run.',
     examples: ['hakiri runs logs 12'],
     load: async () => (await import('./commands/runs.ts')).runsLogs,
+  },
+  {
+    usage: 'runs cancel <id>',
+    summary: 'End a run of the cluster; its holders commit first.',
+    examples: ['hakiri runs cancel 12'],
+    load: async () => (await import('./commands/runs.ts')).runsCancel,
   },
   {
     usage: 'tables',
@@ -207,6 +223,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['hakiri catalog rebuild --from-bucket'],
     load: async () => (await import('./commands/catalog.ts')).rebuild,
   },
+  {
+    usage: 'serve',
+    summary: 'Run a worker: on its own, or with --coord as one of a cluster.',
+    options: SERVE_OPTIONS,
+    examples: [
+      'hakiri serve',
+      'hakiri serve --coord c1:7701,c2:7701,c3:7701 --catalog postgres://hakiri@db/hakiri',
+      'hakiri serve --name vm7 --labels region=eu --slots 8 --coord c1:7701 --catalog env:CATALOG',
+    ],
+    drains: 'when its shards are handed over',
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  ...CLUSTER_ROWS,
   ...COORD_ROWS,
   {
     usage: 'doctor',

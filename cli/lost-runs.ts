@@ -1,7 +1,7 @@
 /** Runs whose process died: marked when somebody looks, so that nothing seems at work that is not. */
 import { hostname } from 'node:os'
 import type { Catalog } from '../catalog/catalog.ts'
-import { isAlive } from './project.ts'
+import { isProcessAlive } from '../lib/system/process.ts'
 
 /** Newest runs that are looked at; older ones were looked at before. */
 const RUNS_MAX = 100
@@ -13,6 +13,6 @@ export async function markLostRuns(catalog: Catalog): Promise<void> {
   for (const worker of workers) {
     const at = worker.lastIndexOf(':')
     const isHere = worker.slice(0, at) === hostname()
-    if (isHere && !isAlive(Number(worker.slice(at + 1)))) await catalog.markLost(worker)
+    if (isHere && !isProcessAlive(Number(worker.slice(at + 1)))) await catalog.markLost(worker)
   }
 }

@@ -18,7 +18,10 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: '-q, --quiet', summary: 'print nothing but errors and the data that was asked for' },
   { flags: '-v, --verbose', summary: 'print what happens inside' },
   { flags: '-c, --config <path>', summary: 'hakiri.toml or its folder', fallback: '.' },
-  { flags: '--catalog <url>', summary: 'use this catalog instead of the one in hakiri.toml' },
+  {
+    flags: '--catalog <url>',
+    summary: 'use this catalog instead of the one in hakiri.toml (HAKIRI_CATALOG)',
+  },
 ]
 
 type Found = (spec: CommandSpec, input: CommandInput) => void
@@ -141,7 +144,7 @@ function readGlobals(program: Command): Globals {
     quiet: options['quiet'] === true,
     verbose: options['verbose'] === true,
     config: String(options['config']),
-    catalog: options['catalog'] as string | undefined,
+    catalog: (options['catalog'] as string | undefined) ?? process.env['HAKIRI_CATALOG'],
   }
 }
 

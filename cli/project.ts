@@ -1,5 +1,5 @@
 /** The composition root: turns hakiri.toml into open catalogs, stores, connectors and encoders. */
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { isAbsolute, join, resolve as resolvePath } from 'node:path'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -15,6 +15,7 @@ import type { StoreConfig } from '../sink/store/open.ts'
 import type { ObjectStore } from '../sink/store/store.ts'
 import type { ConnectorHost } from '../worker/deps.ts'
 import type { CommandIo, Globals } from './command.ts'
+import { freshScratch } from './scratch.ts'
 import { version } from './version.ts'
 
 export type Project = {
@@ -60,7 +61,8 @@ function firstProblem(first: Problem, count: number): HakiriError {
   })
 }
 
-function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project {
+/** A project of a manifest that is there already. */
+export function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project {
   const resolver = createResolver({ env: process.env, baseFolder: manifest.baseFolder })
   io.addRedaction((text) => resolver.redact(text))
   const stateFolder = join(manifest.baseFolder, '.hakiri')
@@ -77,13 +79,8 @@ function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project
       return destination
     },
     async openCatalog() {
-      const { openCatalog } = await import('../catalog/open.ts')
       const url = await resolver.resolve(globals.catalog ?? manifest.catalogUrl)
-      const located = /^postgres(ql)?:/.test(url)
-        ? url
-        : resolvePath(manifest.baseFolder, url.replace(/^sqlite:(\/\/)?/, ''))
-      if (located !== url) await mkdir(join(located, '..'), { recursive: true })
-      return openCatalog(located, deps)
+      return openCatalogAt(url, manifest.baseFolder)
     },
     async openStore(destination) {
       const { openStore } = await import('../sink/store/open.ts')
@@ -106,6 +103,16 @@ function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): Project
     scratchFolder: () => freshScratch(join(stateFolder, 'scratch')),
   }
   return project
+}
+
+/** A path is relative to `baseFolder`, and its folder is made. */
+export async function openCatalogAt(url: string, baseFolder: string): Promise<Catalog> {
+  const { openCatalog } = await import('../catalog/open.ts')
+  const located = /^postgres(ql)?:/.test(url)
+    ? url
+    : resolvePath(baseFolder, url.replace(/^sqlite:(\/\/)?/, ''))
+  if (located !== url) await mkdir(join(located, '..'), { recursive: true })
+  return openCatalog(located, { clock: systemClock, random: systemRandom })
 }
 
 function selectPipelines(manifest: Manifest, names: readonly string[]): readonly Pipeline[] {
@@ -192,26 +199,5 @@ async function openSourceBucket(
   return {
     list: (prefix) => store.list(prefix),
     read: (key, start, end) => store.read(key, start, end),
-  }
-}
-
-async function freshScratch(root: string): Promise<string> {
-  await mkdir(root, { recursive: true })
-  for (const name of await readdir(root)) {
-    const pid = Number(name.split('-')[0])
-    if (!isAlive(pid)) await rm(join(root, name), { recursive: true, force: true })
-  }
-  const folder = join(root, `${process.pid}-${systemRandom.uuid().slice(0, 8)}`)
-  await mkdir(folder)
-  return folder
-}
-
-/** Whether a process of this machine is at work. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

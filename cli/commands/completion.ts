@@ -24,6 +24,7 @@ type Words = ReadonlyMap<
 
 const GLOBALS = ['--json', '--quiet', '--verbose', '--config', '--catalog', '--help']
 const FORMATS = ['table', 'json', 'csv', 'parquet']
+const SCOPES = ['read', 'operate', 'admin']
 
 function commandWords(commands: readonly CommandSpec[]): Words {
   const words = new Map<string, { children: string[]; options: string[] }>()
@@ -56,6 +57,7 @@ function bash(words: Words): string {
   COMPREPLY=()
   case "$before" in
     -f|--format) COMPREPLY=($(compgen -W "${FORMATS.join(' ')}" -- "$current")); return ;;
+    --scope) COMPREPLY=($(compgen -W "${SCOPES.join(' ')}" -- "$current")); return ;;
     -c|--config|-o|--output) return ;;
   esac
   while [ "$index" -lt "$COMP_CWORD" ]; do

@@ -21,7 +21,13 @@ import { markLostRuns } from '../lost-runs.ts'
 import { openProject, type Project } from '../project.ts'
 import { openWorker } from '../worker.ts'
 
-export const run: CommandRun = async ({ args, options, globals }, io) => {
+export const run: CommandRun = async (input, io) => {
+  const { args, options, globals } = input
+  if (options['cluster'] === true) return (await import('./run-cluster.ts')).runInCluster(input, io)
+  if (options['wait'] === true)
+    throw new HakiriError('USAGE', '--wait goes with --cluster', {
+      suggestion: 'Without --cluster a run is waited for anyway.',
+    })
   const project = await openProject(globals, io)
   const pipelines = project.pipelines((args[0] as readonly string[] | undefined) ?? [])
   if (pipelines.length === 0) {

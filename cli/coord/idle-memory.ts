@@ -1,10 +1,10 @@
 /**
- * Gives memory back when a coordinator has gone quiet. V8 keeps what a burst of traffic made it take, and
- * the kernel counts every page of the node binary that was ever touched; so after some quiet seconds this
- * collects garbage, and drops clean file pages from the process (they stay in the page cache, and come
- * back by a minor fault). Costs a pause of 10 to 100 ms that waits for quiet; never touches a dirty page.
- * Under load it drops pages at first and then every ten seconds, some milliseconds each, and collects nothing.
- * On anything but Linux, or without the C library at hand, it only collects.
+ * Gives memory back when a coordinator or a worker has gone quiet. V8 keeps what a burst of traffic made it
+ * take, and the kernel counts every page of the node binary that was ever touched; so after some quiet
+ * seconds this collects garbage, and drops clean file pages from the process (they stay in the page cache,
+ * and come back by a minor fault). Costs a pause of 10 to 100 ms that waits for quiet; never touches a dirty
+ * page. Under load it drops pages at first and then every ten seconds, some milliseconds each, and collects
+ * nothing. On anything but Linux, or without the C library at hand, it only collects.
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -6,37 +6,39 @@ import { HakiriError } from '../../lib/error.ts'
 import { parseBytes, parseDuration } from '../../lib/units.ts'
 import type { CoordSection } from '../../manifest/coord.ts'
 import type { OptionSpec } from '../command.ts'
-import { parseAddress, type Address } from './address.ts'
+import {
+  asOption,
+  createLook,
+  type Look,
+  type LookSection,
+  type LookSources,
+  parseCount,
+  type SettingRow,
+} from '../look.ts'
+import type { Address } from './address.ts'
 
-export type Sources = {
-  readonly options: { readonly [name: string]: string | boolean | undefined }
-  readonly env: { readonly [name: string]: string | undefined }
-  readonly section: CoordSection
-}
+export type Sources = LookSources & { readonly section: CoordSection }
 
-type Row = {
-  /** The flag without its dashes; the variable is HAKIRI_COORD_ and the same in capitals. */
-  readonly name: string
-  /** Path of the key below [coord]. */
-  readonly key: readonly string[]
-  readonly value: string | undefined
-  readonly summary: string
-}
-
-const row = (name: string, value: string | undefined, summary: string, key?: string): Row => ({
+const row = (
+  name: string,
+  value: string | undefined,
+  summary: string,
+  key?: string,
+): SettingRow => ({
   name,
   value,
   summary,
   key: (key ?? name.replaceAll('-', '_')).split('.'),
+  variable: `HAKIRI_COORD_${name.toUpperCase().replaceAll('-', '_')}`,
 })
 
-const TLS_ROWS: readonly Row[] = [
+const TLS_ROWS: readonly SettingRow[] = [
   row('tls-cert', '<file>', 'certificate chain, PEM', 'tls.cert'),
   row('tls-key', '<file>', 'private key, PEM', 'tls.key'),
   row('tls-ca', '<file>', 'trusted CA bundle, PEM', 'tls.ca'),
 ]
 
-const NODE_ROWS: readonly Row[] = [
+const NODE_ROWS: readonly SettingRow[] = [
   row('bind', '<address>', 'where to listen; default 127.0.0.1:7701'),
   row('peers', '<addresses>', 'all members of a new cluster, the same list on each'),
   row('join', '<addresses>', 'members of a running cluster to join'),
@@ -54,15 +56,10 @@ const NODE_ROWS: readonly Row[] = [
   row('insecure', undefined, 'listen beyond loopback without TLS'),
 ]
 
-const CLIENT_ROWS: readonly Row[] = [
+const CLIENT_ROWS: readonly SettingRow[] = [
   row('endpoints', '<addresses>', 'members to ask; default 127.0.0.1:7701'),
   ...TLS_ROWS,
 ]
-
-const asOption = ({ name, value, summary }: Row): OptionSpec => ({
-  flags: value === undefined ? `--${name}` : `--${name} ${value}`,
-  summary: `${summary} (${variable(name)})`,
-})
 
 /** For the command table. */
 export const NODE_OPTIONS: readonly OptionSpec[] = NODE_ROWS.map(asOption)
@@ -97,7 +94,7 @@ export type ClientSettings = {
 }
 
 export function resolveNode(sources: Sources): CoordSettings {
-  const look = createLook(NODE_ROWS, sources)
+  const look = createLook(NODE_ROWS, sources, sectionOf(sources))
   const files = tlsFiles(look)
   const clientAuth = look.flag('tls-client-auth')
   const settings: CoordSettings = {
@@ -122,12 +119,16 @@ export function resolveNode(sources: Sources): CoordSettings {
 }
 
 export function resolveClient(sources: Sources): ClientSettings {
-  const look = createLook(CLIENT_ROWS, sources)
+  const look = createLook(CLIENT_ROWS, sources, sectionOf(sources))
   const endpoints = look.addresses('endpoints')
   return {
     endpoints: endpoints.length > 0 ? endpoints : [{ host: '127.0.0.1', port: 7701 }],
     tls: tlsFiles(look),
   }
+}
+
+function sectionOf({ section }: Sources): LookSection {
+  return { name: 'coord', values: section.values, file: section.file }
 }
 
 /** Rules across settings. */
@@ -157,87 +158,6 @@ function checkNode(settings: CoordSettings): void {
 function tlsFiles(look: Look): TlsFiles | undefined {
   const files = { cert: look.file('tls-cert'), key: look.file('tls-key'), ca: look.file('tls-ca') }
   return Object.values(files).some((file) => file !== undefined) ? files : undefined
-}
-
-type Look = {
-  text(name: string): string | undefined
-  file(name: string): string | undefined
-  flag(name: string): boolean
-  address(name: string): Address | undefined
-  addresses(name: string): readonly Address[]
-  parsed(
-    name: string,
-    parse: (text: string) => number | undefined,
-    form: string,
-  ): number | undefined
-}
-
-type Found = { readonly value: unknown; readonly where: string }
-
-function createLook(rows: readonly Row[], sources: Sources): Look {
-  const find = (name: string): Found | undefined => {
-    const known = rows.find((one) => one.name === name)
-    return known && findValue(known, sources)
-  }
-  const text = (name: string): string | undefined => {
-    const found = find(name)
-    return found && String(found.value)
-  }
-  return {
-    text,
-    file: text,
-    flag: (name) => isYes(find(name)),
-    address: (name) => {
-      const found = find(name)
-      return found && parseAddress(String(found.value), found.where)
-    },
-    addresses: (name) => {
-      const found = find(name)
-      if (!found) return []
-      const list = Array.isArray(found.value)
-        ? found.value.map(String)
-        : String(found.value).split(',')
-      return list.filter((one) => one.trim() !== '').map((one) => parseAddress(one, found.where))
-    },
-    parsed: (name, parse, form) => {
-      const found = find(name)
-      if (!found) return undefined
-      const value = parse(String(found.value))
-      if (value === undefined)
-        throw usage(`${found.where}: "${String(found.value)}" is not ${form}`, `Write ${form}.`)
-      return value
-    },
-  }
-}
-
-function findValue({ name, key }: Row, { options, env, section }: Sources): Found | undefined {
-  const option = options[name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())]
-  if (option !== undefined) return { value: option, where: `--${name}` }
-  const set = env[variable(name)]
-  if (set !== undefined && set !== '') return { value: set, where: variable(name) }
-  const value = key.reduce<unknown>(
-    (inner, part) => (inner as Record<string, unknown> | undefined)?.[part],
-    section.values,
-  )
-  return value === undefined
-    ? undefined
-    : { value, where: `coord.${key.join('.')} in ${section.file ?? 'hakiri.toml'}` }
-}
-
-function isYes(found: Found | undefined): boolean {
-  if (!found) return false
-  const text = String(found.value)
-  if (text === 'true' || text === '1') return true
-  if (text === 'false' || text === '0') return false
-  throw usage(`${found.where}: "${text}" is neither true nor false`, 'Write true or false.')
-}
-
-function parseCount(text: string): number | undefined {
-  return /^[1-9]\d{0,8}$/.test(text.trim()) ? Number(text) : undefined
-}
-
-function variable(name: string): string {
-  return `HAKIRI_COORD_${name.toUpperCase().replaceAll('-', '_')}`
 }
 
 function usage(message: string, suggestion: string): HakiriError {
