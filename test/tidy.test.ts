@@ -35,6 +35,7 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/cluster/ctl.ts', why: 'asks real members until they have caught up' },
   { path: 'test/cluster/rounds.ts', why: 'holds a fault for as long as chance says' },
   { path: 'test/support/coord-cluster.ts', why: 'asks real processes until they are ready' },
+  { path: 'test/support/worker-cluster.ts', why: 'asks a real cluster until something is so' },
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },

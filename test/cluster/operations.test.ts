@@ -8,7 +8,7 @@ import { finished, HAKIRI } from '../support/project.ts'
 import { cluster, ctl, FAST, membersOf, scratch, until } from './ctl.ts'
 
 test.serial('keys, leases and members by hand', async (t) => {
-  const { endpoints } = await cluster(t, 3)
+  const { endpoints, members } = await cluster(t, 3)
   t.true((await ctl(endpoints, 'put', 'a/1', 'one')).ok)
   t.true((await ctl(endpoints, 'put', 'a/2', 'two')).ok)
   const got = await ctl(endpoints, 'get', 'a/', '--prefix')
@@ -22,8 +22,10 @@ test.serial('keys, leases and members by hand', async (t) => {
   const status = (await ctl(endpoints, 'status')).result as readonly { role: string; id: string }[]
   const follower = status.find(({ role }) => role === 'follower')!
   t.true((await ctl(endpoints, 'move-leader', follower.id)).ok)
-  const after = (await ctl(endpoints, 'status')).result as readonly { role: string; id: string }[]
-  t.is(after.find(({ role }) => role === 'leader')?.id, follower.id)
+  // A crowded machine may have elected another one since; that it has led is what counts.
+  t.true((await ctl(endpoints, 'status')).ok)
+  const led = new RegExp(`there is a leader.* leader=${follower.id}\\b`)
+  t.true(members.some((member) => led.test(member.output())))
 })
 
 test.serial(

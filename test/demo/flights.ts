@@ -1,10 +1,12 @@
-/** Puts the flights of the vega-datasets package into a Postgres, by its own COPY. */
-import { createReadStream } from 'node:fs'
+/** Puts the flights of the vega-datasets package into a Postgres by its own COPY, and gets them out again. */
+import { createReadStream, createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import pg from 'pg'
+import { to as copyTo } from 'pg-copy-streams'
 import { copyFrom } from '../support/copy-from.ts'
 
 const PARQUET = fileURLToPath(
@@ -39,25 +41,13 @@ export async function loadFlights(url: string, scratchFolder: string): Promise<v
   }
 }
 
-export type FlightTruth = {
-  readonly rows: number
-  readonly delay: number
-  readonly distance: number
-}
-
-export async function sourceTruth(url: string): Promise<FlightTruth> {
+/** What Postgres holds now, as CSV. */
+export async function exportFlights(url: string, path: string): Promise<void> {
   const client = new pg.Client(url)
   await client.connect()
   try {
-    const { rows } = await client.query<Record<string, string>>(
-      'select count(*) as rows, sum(delay) as delay, sum(distance) as distance from flights',
-    )
-    const [row] = rows
-    return {
-      rows: Number(row?.['rows']),
-      delay: Number(row?.['delay']),
-      distance: Number(row?.['distance']),
-    }
+    const rows = client.query(copyTo('copy flights to stdout (format csv)'))
+    await pipeline(rows, createWriteStream(path))
   } finally {
     await client.end()
   }

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { bucketSource } from '../support/bucket-source.ts'
 import { assertDelta } from '../support/delta-lint.ts'
 import { readDelta, type TableSource } from '../support/delta-reader.ts'
 import { CRASH_POINTS } from '../support/crash-run.ts'
@@ -93,19 +94,9 @@ destination = "lake"
     source,
     grow,
     table:
-      store === 'folder' ? project.table('shop.orders') : bucketSource(bucket, 'lake/shop/orders/'),
-  }
-}
-
-function bucketSource(bucket: string, prefix: string): TableSource {
-  return {
-    get: async (key) => stub.objects(bucket).get(prefix + key)?.body,
-    async *list(under) {
-      for (const [key, object] of stub.objects(bucket)) {
-        if (key.startsWith(prefix + under))
-          yield { key: key.slice(prefix.length), bytes: object.body.length }
-      }
-    },
+      store === 'folder'
+        ? project.table('shop.orders')
+        : bucketSource(stub, bucket, 'lake/shop/orders/'),
   }
 }
 

@@ -130,7 +130,7 @@ const CATALOGS: readonly Case[] = [
     name: 'a catalog from a newer version',
     prepare: (bench) => {
       const database = openCatalog(bench)
-      database.exec(`insert into migration values (999, 'later', 0)`)
+      database.exec(`insert into migration (id, name, applied_at) values (999, 'later', 0)`)
       database.close()
       return Promise.resolve()
     },

@@ -128,6 +128,8 @@ async function answer(
   const waitMs = (options.latencyMs ?? 0) + (fault?.kind === 'slow' ? fault.ms : 0)
   if (waitMs > 0) await delay(waitMs, undefined, { signal })
   const send = (status: number, headers: http.OutgoingHttpHeaders, body: string): void => {
+    // Nobody is there any more who could have got it.
+    if (response.destroyed) return
     request.status = status
     const length = { 'content-length': Buffer.byteLength(body) }
     response

@@ -35,12 +35,17 @@ export const FOLDERS: readonly FolderRow[] = [
   },
   {
     folder: 'coord/server',
-    may: ['coord/node', 'proto/gen', 'lib'],
+    may: ['coord/node', 'coord/kv/refusals.ts', 'proto/gen', 'lib'],
     types: ['coord/raft', 'coord/kv', 'coord/image'],
     packages: ['@grpc/grpc-js'],
   },
   { folder: 'coord/client', may: ['proto/gen', 'lib'], packages: ['@grpc/grpc-js'] },
-  { folder: 'lease', may: ['coord/client', 'lib'], packages: [] },
+  {
+    folder: 'coord/local',
+    may: ['coord/kv', 'coord/client', 'proto/gen', 'lib'],
+    packages: [],
+  },
+  { folder: 'lease', may: ['coord/client', 'lib'], types: ['proto/gen'], packages: [] },
   { folder: 'lease/plan', may: ['lib'], pure: true },
   { folder: 'catalog', may: ['lib'] },
   { folder: 'manifest', may: ['lib'] },
@@ -64,6 +69,12 @@ export const SHARED_PACKAGES: readonly (readonly [
   why: string,
 ])[] = [
   ['@grpc/grpc-js', ['coord/server', 'coord/client'], 'both ends of the wire'],
+  ['valibot', ['manifest', 'worker/http'], 'both check what comes from outside'],
+  [
+    '@valibot/to-json-schema',
+    ['manifest', 'worker/http'],
+    'both publish the schema that they check',
+  ],
   ['pg', ['catalog', 'connector/builtin/postgres'], 'a catalog and a source'],
   [
     '@duckdb/node-api',

@@ -22,7 +22,7 @@ import { silentLogger } from '../../lib/system/log.ts'
 import type { Destination, Pipeline } from '../../manifest/manifest.ts'
 import { createEncoder } from '../../sink/encoder/create.ts'
 import { openStore } from '../../sink/store/open.ts'
-import type { ProgressEvent, WorkerDeps } from '../../worker/deps.ts'
+import type { ConnectorHost, ProgressEvent, WorkerDeps } from '../../worker/deps.ts'
 import type { RunRequest } from '../../worker/prepare.ts'
 import { runPipeline, type RunSummary } from '../../worker/run-pipeline.ts'
 import { folderSource, readDelta, type TableSource } from './delta-reader.ts'
@@ -50,12 +50,19 @@ export type RunOptions = {
 
 export const RUN: RunRequest = { kind: 'run', fullRefresh: false, shard: undefined }
 
-export async function openLab(logger: Logger = silentLogger): Promise<Lab> {
-  const folder = await mkdtemp(join(tmpdir(), 'hakiri-worker-'))
+/** Where a lab lies when it is not a folder and a SQLite file of its own. */
+export type LabPlace = {
+  readonly catalogUrl?: string | undefined
+  /** Stays when the lab is closed. */
+  readonly folder?: string
+}
+
+export async function openLab(logger: Logger = silentLogger, place: LabPlace = {}): Promise<Lab> {
+  const folder = place.folder ?? (await mkdtemp(join(tmpdir(), 'hakiri-worker-')))
   const [scratchFolder, lake] = [join(folder, 'scratch'), join(folder, 'lake')]
-  await mkdir(scratchFolder)
+  await mkdir(scratchFolder, { recursive: true })
   const host = { clock: systemClock, random: systemRandom, logger }
-  const catalog = await openCatalog(join(folder, 'catalog.db'), host)
+  const catalog = await openCatalog(place.catalogUrl ?? join(folder, 'catalog.db'), host)
   const store = await openStore({ type: 'file', url: lake }, host)
   const encoder = await createEncoder({ memoryBytes: 256e6, tempFolder: scratchFolder, ...host })
   const progress: ProgressEvent[] = []
@@ -79,7 +86,7 @@ export async function openLab(logger: Logger = silentLogger): Promise<Lab> {
     async [Symbol.asyncDispose]() {
       await encoder[Symbol.asyncDispose]()
       await catalog[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true, force: true })
+      if (place.folder === undefined) await rm(folder, { recursive: true, force: true })
     },
   }
 }
@@ -101,24 +108,30 @@ function runIn(
       },
       request: options.request ?? RUN,
       batchBytesMax: options.batchBytesMax ?? 1e6,
-      host: (signal, count, chunkBytesMax) => ({
-        resolve: (reference) => Promise.resolve(reference),
-        clock: systemClock,
-        random: systemRandom,
-        logger: deps.logger,
-        signal,
-        baseFolder: folder,
-        chunkBytesMax,
-        count,
-        openBucket: () => Promise.reject(new Error('this source has no bucket')),
-      }),
+      host: hostOf(folder, deps.logger),
     },
     { ...deps, ...options.deps },
     options.stop ?? new AbortController().signal,
   )
 }
 
-const PIPELINE: Pipeline = {
+/** The world of a source in the lab: files lie in the lab's folder, and there is no bucket. */
+export function hostOf(folder: string, logger: Logger): ConnectorHost {
+  return (signal, count, chunkBytesMax) => ({
+    resolve: (reference) => Promise.resolve(reference),
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    signal,
+    baseFolder: folder,
+    chunkBytesMax,
+    count,
+    openBucket: () => Promise.reject(new Error('this source has no bucket')),
+  })
+}
+
+/** What a test changes only where it matters. */
+export const PIPELINE: Pipeline = {
   name: 'shop',
   source: { type: 'github', options: null },
   mode: 'incremental',
@@ -137,7 +150,7 @@ const PIPELINE: Pipeline = {
   limits: { concurrency: 2, requestsPerHour: undefined, requestsPerSecond: undefined },
 }
 
-const DESTINATION: Destination = {
+export const DESTINATION: Destination = {
   name: 'lake',
   type: 'file',
   url: 'lake',
