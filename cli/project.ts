@@ -15,6 +15,8 @@ import type { StoreConfig } from '../sink/store/open.ts'
 import type { ObjectStore } from '../sink/store/store.ts'
 import type { ConnectorHost } from '../worker/deps.ts'
 import type { CommandIo, Globals } from './command.ts'
+import { encoderProgram } from './artifact/self.ts'
+import { manifestAt } from './manifest-at.ts'
 import { freshScratch } from './scratch.ts'
 import { version } from './version.ts'
 
@@ -45,11 +47,6 @@ export async function openProject(globals: Globals, io: CommandIo): Promise<Proj
     throw firstProblem(first, loaded.problems.length)
   }
   return projectOf(loaded.manifest, globals, io)
-}
-
-/** The path of --config, which may name the file or its folder. */
-export function manifestAt(path: string): { readonly file: string } | { readonly folder: string } {
-  return path.endsWith('.toml') ? { file: path } : { folder: path }
 }
 
 function firstProblem(first: Problem, count: number): HakiriError {
@@ -93,6 +90,7 @@ export function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): 
         tempFolder: scratchFolder,
         logger: io.logger,
         clock: systemClock,
+        ...encoderProgram(),
       })
     },
     async connector(pipeline) {

@@ -5,7 +5,7 @@ import { loadManifest } from '../../manifest/load.ts'
 import type { Problem } from '../../manifest/problem.ts'
 import type { CommandRun } from '../command.ts'
 import { EXIT } from '../exit.ts'
-import { manifestAt } from '../project.ts'
+import { manifestAt } from '../manifest-at.ts'
 
 export const validate: CommandRun = async ({ globals }) => {
   const loaded = await loadManifest(manifestAt(globals.config))

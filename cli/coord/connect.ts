@@ -7,7 +7,7 @@ import { HakiriError } from '../../lib/error.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import { loadCoordSection, type CoordSection } from '../../manifest/coord.ts'
 import type { CommandInput, CommandIo, CommandOutput, CommandRun, Globals } from '../command.ts'
-import { manifestAt } from '../project.ts'
+import { manifestAt } from '../manifest-at.ts'
 import { formatAddress } from './address.ts'
 import { resolveClient, type TlsFiles } from './settings.ts'
 

@@ -7,9 +7,9 @@
  * nothing. On anything but Linux, or without the C library at hand, it only collects.
  */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { type Libc, loadLibc } from '../libc.ts'
 
 export type IdleMemory = Disposable & {
   /** Does now what quiet would do. */
@@ -27,24 +27,24 @@ const BUSY_ROUND_LOOKS = 5
 
 export function startIdleMemory(): IdleMemory {
   const collect = findCollector()
-  const drop = findPageDropper()
+  const drop = createPageDropper()
   let seen = process.cpuUsage()
   let quietLooks = 0
   let busyLooks = 0
   const trim = (): void => {
     collect?.()
-    drop?.()
+    drop()
   }
   const look = (): void => {
     const { user, system } = process.cpuUsage(seen)
     quietLooks = (user + system) / 1000 > QUIET_CPU_MS ? 0 : quietLooks + 1
     seen = process.cpuUsage()
     busyLooks = quietLooks > 0 ? 0 : busyLooks + 1
-    if (busyLooks % BUSY_ROUND_LOOKS === 1) drop?.()
+    if (busyLooks % BUSY_ROUND_LOOKS === 1) drop()
     if (quietLooks < 2) return
     if ((quietLooks - 2) % ROUND_LOOKS !== 0) return
     if (((quietLooks - 2) / ROUND_LOOKS) % COLLECT_ROUNDS === 0) collect?.()
-    drop?.()
+    drop()
   }
   const timer = setInterval(look, LOOK_MS)
   timer.unref()
@@ -69,51 +69,24 @@ function findCollector(): (() => void) | undefined {
 
 const MADV_DONTNEED = 4
 const MADV_NOHUGEPAGE = 15
-const POSIX_FADV_DONTNEED = 4
 
-type Call = (...args: readonly (bigint | number | string)[]) => number
-
-/** The calls it takes, by way of koffi; undefined where there is no glibc or no koffi. */
-function findPageDropper(): (() => void) | undefined {
-  if (process.platform !== 'linux') return undefined
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as {
-      load(path: string | null): { func(prototype: string): Call }
+/** Nothing until the C library is at hand, or where it is not. */
+function createPageDropper(): () => void {
+  let libc: Libc | undefined
+  let isFirst = true
+  void loadLibc().then((found) => (libc = found))
+  return () => {
+    if (!libc) return
+    libc.mallocTrim()
+    for (const { start, length } of cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1'))) {
+      if (isFirst) libc.madvise(start, length, MADV_NOHUGEPAGE)
+      libc.madvise(start, length, MADV_DONTNEED)
     }
-    const libc = koffi.load(null)
-    const madvise = libc.func('int madvise(uintptr_t address, size_t length, int advice)')
-    const mallocTrim = libc.func('int malloc_trim(size_t pad)')
-    let isFirst = true
-    return () => {
-      mallocTrim(0)
-      for (const { start, length } of cleanFileMappings(
-        readFileSync('/proc/self/smaps', 'latin1'),
-      )) {
-        if (isFirst) madvise(start, length, MADV_NOHUGEPAGE)
-        madvise(start, length, MADV_DONTNEED)
-      }
-      if (isFirst) forgetHugePages(libc)
-      isFirst = false
-    }
-  } catch {
-    return undefined
+    // The page cache itself may hold the binary in huge pages (it was just copied or summed), which come
+    // back 2 MB at a time; asked once to forget them, the kernel reads them anew in small ones.
+    if (isFirst) libc.forgetCached('/proc/self/exe')
+    isFirst = false
   }
-}
-
-/**
- * The page cache itself may hold the binary in huge pages (it was just copied or summed), which come back
- * 2 MB at a time; asked once to forget them, the kernel reads them anew in small ones.
- */
-function forgetHugePages(libc: { func(prototype: string): Call }): void {
-  const open = libc.func('int open(const char *path, int flags)')
-  const advise = libc.func(
-    'int posix_fadvise(int file, int64_t offset, int64_t length, int advice)',
-  )
-  const close = libc.func('int close(int file)')
-  const file = open('/proc/self/exe', 0)
-  if (file < 0) return
-  advise(file, 0, 0, POSIX_FADV_DONTNEED)
-  close(file)
 }
 
 export type Mapping = { readonly start: bigint; readonly length: bigint }

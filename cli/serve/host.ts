@@ -6,6 +6,7 @@ import { newestStart } from '../../manifest/newest-start.ts'
 import { decodeManifest } from '../../manifest/stored.ts'
 import type { ServeHost } from '../../worker/serve/deps.ts'
 import type { CommandIo, Globals } from '../command.ts'
+import { encoderProgram } from '../artifact/self.ts'
 import { projectOf, type Project } from '../project.ts'
 
 export type HostParts = {
@@ -31,7 +32,13 @@ export function createServeHost(parts: HostParts): ServeHost {
     openStore: (manifest, destination) => projectFor(manifest).openStore(destination),
     async openEncoder(memoryBytes) {
       const { createEncoder } = await import('../../sink/encoder/create.ts')
-      return createEncoder({ memoryBytes, tempFolder: scratchFolder, logger, clock: systemClock })
+      return createEncoder({
+        memoryBytes,
+        tempFolder: scratchFolder,
+        logger,
+        clock: systemClock,
+        ...encoderProgram(),
+      })
     },
     async connector(pipeline) {
       const { createConnector } = await import('../connectors.ts')

@@ -12,11 +12,19 @@ import { HakiriError, toHakiriError } from '../../lib/error.ts'
 import type { Clock, Logger } from '../../lib/ports.ts'
 import type { Answers, Call, ChildOptions, Failure, Reply, Request } from './protocol.ts'
 
+/**
+ * What an encoder process runs: a file, with the runtime that runs this process; or a program that carries
+ * its own and becomes the encoder at a word (an artifact, of which child.ts is a part).
+ */
+export type ChildProgram =
+  | { readonly kind: 'file'; readonly file: URL }
+  | { readonly kind: 'program'; readonly path: string; readonly word: string }
+
 export type LinkOptions = {
   readonly memoryBytes: number
   /** The process gets a folder of its own inside. */
   readonly tempFolder: string
-  readonly childFile: URL
+  readonly child: ChildProgram
   readonly clock: Clock
   readonly logger: Logger
   /** How long a cancelled call may take before its process is killed. */
@@ -117,13 +125,33 @@ function childEnvironment(): NodeJS.ProcessEnv {
   }
 }
 
+type Start = {
+  readonly module: URL | string
+  readonly execPath?: string
+  readonly execArgv: string[]
+}
+
+function startOf(child: ChildProgram): Start {
+  switch (child.kind) {
+    case 'file':
+      return { module: child.file, execArgv: [...HEAP_FLAGS] }
+    case 'program':
+      return {
+        module: child.word,
+        execPath: child.path,
+        execArgv: [`--node-options=${HEAP_FLAGS.join(' ')}`],
+      }
+  }
+}
+
 function launch(options: LinkOptions, folder: string, hooks: LaunchHooks): Running {
   const argument: ChildOptions = { memoryBytes: options.memoryBytes, folder }
-  const child = fork(options.childFile, [JSON.stringify(argument)], {
+  const { module, ...how } = startOf(options.child)
+  const child = fork(module, [JSON.stringify(argument)], {
+    ...how,
     env: childEnvironment(),
     // In a group of its own, Ctrl-C in a terminal does not end it before it can refuse to be ended.
     detached: true,
-    execArgv: HEAP_FLAGS,
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })

@@ -5,7 +5,7 @@
 import type { Clock, Logger } from '../../lib/ports.ts'
 import type { Encoder } from './encoder.ts'
 import { createChildLink } from './child-link.ts'
-import type { ChildLink } from './child-link.ts'
+import type { ChildLink, ChildProgram } from './child-link.ts'
 import { createLane } from './lane.ts'
 import type { Lane } from './lane.ts'
 import { QUEUE_MAX } from './limits.ts'
@@ -24,8 +24,8 @@ export type EncoderOptions = {
   readonly idleMs?: number
   /** How long a cancelled job may take before its process is killed. */
   readonly graceMs?: number
-  /** The program of the process, where it is not beside this file. */
-  readonly childFile?: URL
+  /** The program of the process, where it is not the file beside this one. */
+  readonly child?: ChildProgram
 }
 
 const IDLE_MS = 30_000
@@ -83,7 +83,7 @@ function createSlot(options: EncoderOptions): Slot {
   const link = createChildLink({
     memoryBytes: options.memoryBytes,
     tempFolder,
-    childFile: options.childFile ?? new URL('./child.ts', import.meta.url),
+    child: options.child ?? { kind: 'file', file: new URL('./child.ts', import.meta.url) },
     clock,
     logger,
     graceMs: options.graceMs ?? GRACE_MS,

@@ -49,7 +49,7 @@ async function linkFor(t: ExecutionContext, more: Partial<LinkOptions> = {}) {
   const link = createChildLink({
     memoryBytes: 256e6,
     tempFolder,
-    childFile: new URL('./child.ts', import.meta.url),
+    child: { kind: 'file', file: new URL('./child.ts', import.meta.url) },
     clock: systemClock,
     logger: silentLogger,
     graceMs: 60_000,
@@ -161,7 +161,7 @@ test.serial('the process ends by itself when its parent is killed', async (t) =>
     process.once('message', (job) => {
       const link = createChildLink({
         memoryBytes: 256e6, tempFolder: ${JSON.stringify(tempFolder)}, graceMs: 1000,
-        childFile: new URL(${JSON.stringify(new URL('./child.ts', import.meta.url).href)}),
+        child: { kind: 'file', file: new URL(${JSON.stringify(new URL('./child.ts', import.meta.url).href)}) },
         clock: { sleep: () => new Promise(() => undefined) }, logger: { log: () => undefined },
       })
       void link.call({ kind: 'encode', job }, new AbortController().signal)

@@ -1,0 +1,78 @@
+/** The code of a profile as one CommonJS file, with the native parts taken from inside the artifact. */
+import { build, type Metafile, type Plugin } from 'esbuild'
+import { fileURLToPath } from 'node:url'
+import { type AddOn, type Profile, PROFILE_FACTS } from './profiles.ts'
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export type Bundle = { readonly code: Buffer; readonly inputs: Metafile['inputs'] }
+
+export async function bundleProfile(profile: Profile): Promise<Bundle> {
+  const { hasEncoder } = PROFILE_FACTS[profile]
+  const result = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['cli/artifact/main.ts'],
+    bundle: true,
+    write: false,
+    metafile: true,
+    minify: true,
+    legalComments: 'none',
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    logLevel: 'error',
+    external: ['pg-native'],
+    define: {
+      HAKIRI_HAS_ENCODER: String(hasEncoder),
+      'import.meta.url': 'HAKIRI_URL',
+    },
+    banner: { js: 'const HAKIRI_URL=require("node:url").pathToFileURL(process.execPath).href;' },
+    plugins: [commandsOf(profile), nativeParts(PROFILE_FACTS[profile].addOns)],
+  })
+  const [file] = result.outputFiles
+  if (!file) throw new Error('esbuild wrote nothing')
+  return { code: Buffer.from(file.contents), inputs: result.metafile.inputs }
+}
+
+/** Puts the command table of a profile in the place of the whole one. */
+function commandsOf(profile: Profile): Plugin {
+  const { commands } = PROFILE_FACTS[profile]
+  return {
+    name: 'commands',
+    setup({ onResolve }) {
+      if (commands === undefined) return
+      onResolve({ filter: /^\.\/commands\.ts$/ }, ({ importer }) =>
+        importer.startsWith(`${ROOT}cli/`) ? { path: `${ROOT}${commands}` } : undefined,
+      )
+    },
+  }
+}
+
+/** Modules that find and load a native file; each is replaced by one that asks the artifact for it. */
+const LOADERS: readonly (readonly [filter: RegExp, addOn: AddOn, importer: RegExp])[] = [
+  [/^\.\/binding$/, 'classic-level', /\/classic-level\//],
+  [/^@duckdb\/node-bindings$/, 'duckdb', /./],
+  [/^@koromix\/koffi-/, 'koffi', /./],
+  [/^@napi-rs\/keyring$/, 'keyring', /./],
+]
+
+function nativeParts(addOns: readonly AddOn[]): Plugin {
+  return {
+    name: 'native',
+    setup({ onLoad, onResolve }) {
+      for (const [filter, addOn, importer] of LOADERS)
+        onResolve({ filter }, (args) =>
+          importer.test(args.importer) ? { path: addOn, namespace: 'native' } : undefined,
+        )
+      onLoad({ filter: /./, namespace: 'native' }, ({ path }) =>
+        addOns.includes(path as AddOn)
+          ? { contents: loaderOf(path), resolveDir: ROOT }
+          : { errors: [{ text: `the profile has no ${path}, but something imports it` }] },
+      )
+    },
+  }
+}
+
+function loaderOf(addOn: string): string {
+  return `module.exports = require(${JSON.stringify(`${ROOT}cli/artifact/native.ts`)}).loadNative(${JSON.stringify(addOn)})`
+}

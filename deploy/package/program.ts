@@ -1,0 +1,104 @@
+/** One program: the runtime without its symbols, and inside it the code and the native parts of a profile. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import type { NativeFile } from '../../cli/artifact/native.ts'
+import { assert } from '../../lib/assert.ts'
+import { bundleProfile, ROOT } from './bundle.ts'
+import { addNote, stripElf } from './elf.ts'
+import { packageFolder } from './packages.ts'
+import {
+  ADD_ON_FILES,
+  type AddOn,
+  type Profile,
+  PROFILE_FACTS,
+  RUNTIME_PACKAGE,
+  type Target,
+} from './profiles.ts'
+
+const run = promisify(execFile)
+/** Which runtime prepares the blob does not matter, as long as it is of the same version. */
+const NODE = join(ROOT, 'node_modules/.bin/node')
+/** Where the runtime looks, and what it looks at: https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html */
+const NOTE = 'NODE_SEA_BLOB'
+const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:0'
+
+type Assets = Readonly<Record<string, string>>
+
+export async function buildProgram(profile: Profile, target: Target): Promise<Buffer> {
+  await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true })
+  const work = await mkdtemp(join(ROOT, 'node_modules/.cache/package-'))
+  try {
+    const { code } = await bundleProfile(profile)
+    await writeFile(join(work, 'main.cjs'), code)
+    const assets = await nativeAssets(PROFILE_FACTS[profile].addOns, target, work)
+    const blob = await prepareBlob(work, assets, PROFILE_FACTS[profile].execArgv)
+    return addNote(await runtime(target), NOTE, blob)
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** Stripped, and told that it carries something. */
+async function runtime(target: Target): Promise<Buffer> {
+  const folder = await packageFolder(RUNTIME_PACKAGE[target])
+  const node = stripElf(await readFile(join(folder, 'bin/node')))
+  const at = node.indexOf(FUSE)
+  assert(at > 0 && node.indexOf(FUSE, at + 1) < 0, 'one fuse in the runtime')
+  node[at + FUSE.length - 1] = '1'.charCodeAt(0)
+  return node
+}
+
+async function nativeAssets(
+  addOns: readonly AddOn[],
+  target: Target,
+  work: string,
+): Promise<Assets> {
+  const assets: Record<string, string> = {}
+  const manifest: Record<string, NativeFile[]> = {}
+  for (const addOn of addOns) {
+    const { package: name, files } = ADD_ON_FILES[target][addOn]
+    const folder = await packageFolder(name)
+    manifest[addOn] = []
+    for (const file of files) {
+      const content = stripLibrary(await readFile(join(folder, file)))
+      const path = join(work, 'native', addOn, basename(file))
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, content)
+      assets[`native/${addOn}/${basename(file)}`] = path
+      manifest[addOn].push({
+        name: basename(file),
+        bytes: content.length,
+        sha256: createHash('sha256').update(content).digest('hex'),
+      })
+    }
+  }
+  await writeFile(join(work, 'native.json'), JSON.stringify(manifest))
+  return { 'native.json': join(work, 'native.json'), ...assets }
+}
+
+function stripLibrary(library: Buffer): Buffer {
+  return stripElf(library)
+}
+
+async function prepareBlob(
+  work: string,
+  assets: Assets,
+  execArgv: readonly string[],
+): Promise<Buffer> {
+  const config = {
+    main: join(work, 'main.cjs'),
+    output: join(work, 'blob'),
+    disableExperimentalSEAWarning: true,
+    useSnapshot: false,
+    useCodeCache: false,
+    execArgv,
+    execArgvExtension: 'cli',
+    assets,
+  }
+  await writeFile(join(work, 'sea.json'), JSON.stringify(config))
+  await run(NODE, ['--experimental-sea-config', join(work, 'sea.json')])
+  return readFile(config.output)
+}
