@@ -53,7 +53,7 @@ function bind(library: Library): Libc {
   )
   const socket = library.func('int socket(int domain, int type, int protocol)')
   const sendto = library.func(
-    'ssize_t sendto(int socket, const void *data, size_t length, int flags, const void *address, uint32_t size)',
+    'int64_t sendto(int socket, const void *data, size_t length, int flags, const void *address, uint32_t size)',
   )
   return {
     mallocTrim: () => void trim(0),

@@ -63,42 +63,40 @@ async function nativeAssets(
     const folder = await packageFolder(name)
     manifest[addOn] = []
     for (const file of files) {
-      const content = stripLibrary(await readFile(join(folder, file)))
-      const path = join(work, 'native', addOn, basename(file))
-      await mkdir(dirname(path), { recursive: true })
-      await writeFile(path, content)
-      assets[`native/${addOn}/${basename(file)}`] = path
-      manifest[addOn].push({
-        name: basename(file),
-        bytes: content.length,
-        sha256: createHash('sha256').update(content).digest('hex'),
-      })
+      const content = stripElf(await readFile(join(folder, file)))
+      const path = `native/${addOn}/${basename(file)}`
+      await mkdir(dirname(join(work, path)), { recursive: true })
+      await writeFile(join(work, path), content)
+      assets[path] = path
+      manifest[addOn].push(factsOf(basename(file), content))
     }
   }
   await writeFile(join(work, 'native.json'), JSON.stringify(manifest))
-  return { 'native.json': join(work, 'native.json'), ...assets }
+  return { 'native.json': 'native.json', ...assets }
 }
 
-function stripLibrary(library: Buffer): Buffer {
-  return stripElf(library)
+function factsOf(name: string, content: Buffer): NativeFile {
+  return { name, bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') }
 }
 
+/** All paths are relative: the blob remembers that of the code, and two builds shall give the same bytes. */
 async function prepareBlob(
   work: string,
   assets: Assets,
   execArgv: readonly string[],
 ): Promise<Buffer> {
   const config = {
-    main: join(work, 'main.cjs'),
-    output: join(work, 'blob'),
+    main: 'main.cjs',
+    output: 'blob',
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     useCodeCache: false,
     execArgv,
+    // Variables of the host do not reach the runtime; the encoder process is told its own flags.
     execArgvExtension: 'cli',
     assets,
   }
   await writeFile(join(work, 'sea.json'), JSON.stringify(config))
-  await run(NODE, ['--experimental-sea-config', join(work, 'sea.json')])
-  return readFile(config.output)
+  await run(NODE, ['--experimental-sea-config', 'sea.json'], { cwd: work })
+  return readFile(join(work, 'blob'))
 }
