@@ -3,8 +3,10 @@
  * has one of the tables in profiles/ in place of this one.
  */
 import type { CommandSpec } from './command.ts'
+import { completionRow } from './commands/completion-row.ts'
 import { CLUSTER_ROWS } from './commands/cluster-rows.ts'
 import { COORD_ROWS } from './commands/ctl/rows.ts'
+import { installRows } from './commands/install-rows.ts'
 import { DOCTOR_ROW, PROJECT_ROWS } from './commands/project-rows.ts'
 import { CLUSTER_GROUPS, COORD_GROUPS, PROJECT_GROUPS } from './groups.ts'
 
@@ -18,11 +20,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...PROJECT_ROWS,
   ...CLUSTER_ROWS,
   ...COORD_ROWS,
+  ...installRows(['coord', 'worker']),
   DOCTOR_ROW,
-  {
-    usage: 'completion <shell>',
-    summary: 'Print a completion script for bash, zsh or fish.',
-    examples: ['source <(hakiri completion bash)'],
-    load: async () => (await import('./commands/completion.ts')).completionOf(COMMANDS),
-  },
+  completionRow(() => COMMANDS),
 ]

@@ -6,7 +6,7 @@ import { HakiriError, toHakiriError } from '../lib/error.ts'
 import type { CommandInput, CommandOutput, CommandSpec, Globals } from './command.ts'
 import { EXIT, exitCodeOf, signalExit } from './exit.ts'
 import { createIo, type FrameIo } from './io.ts'
-import { envelope, formatError } from './output.ts'
+import { envelope } from './output.ts'
 import { buildProgram, commandName, parseFailure, type Parsed } from './parse.ts'
 
 /** Runs the command line and returns the exit code of the process. */
@@ -50,7 +50,7 @@ function reportText(text: string, json: boolean): number {
 function reportUsage(failure: HakiriError, json: boolean): number {
   const io = createIo(plainGlobals(json), undefined)
   if (json) io.write(`${envelope('hakiri', undefined, failure)}\n`)
-  else io.writeError(formatError(failure, io.color))
+  else io.fail(failure)
   return exitCodeOf(failure)
 }
 
@@ -100,7 +100,7 @@ function reportFailure(name: string, globals: Globals, io: FrameIo, error: unkno
       })
     : error
   if (globals.json) io.write(io.redact(`${envelope(name, undefined, failure)}\n`))
-  else io.writeError(formatError(failure, io.color))
+  else io.fail(failure)
   return exitCodeOf(failure)
 }
 

@@ -6,6 +6,7 @@ import { HakiriError } from '../lib/error.ts'
 import { createLogger } from '../lib/system/log.ts'
 import type { CommandIo, Globals, Overlay } from './command.ts'
 import { exitCodeOf, signalExit, type StopSignal } from './exit.ts'
+import { errorFields, isJournal } from './journal.ts'
 import { formatError } from './output.ts'
 
 export type FrameIo = CommandIo & {
@@ -13,7 +14,8 @@ export type FrameIo = CommandIo & {
   write(text: string): void
   /** To stderr, above what is drawn there, without secrets. */
   writeError(text: string): void
-  readonly color: boolean
+  /** Says what went wrong. */
+  fail(error: HakiriError): void
   /** The signal that asked this process to end, if one did. */
   stoppedBy(): StopSignal | undefined
   /** Once all is written: the exit code for an stdout that refused it (a full disk). */
@@ -26,6 +28,7 @@ export function createIo(globals: Globals, drains: string | undefined): FrameIo 
   const redact = (text: string): string => redactions.reduce((result, hide) => hide(result), text)
   const silent = globals.json || globals.quiet
   const color = process.stderr.isTTY === true && !process.env['NO_COLOR']
+  const toJournal = isJournal()
   let overlay: Overlay | undefined
   const writeError = (text: string): void => {
     overlay?.hide()
@@ -33,17 +36,34 @@ export function createIo(globals: Globals, drains: string | undefined): FrameIo 
     overlay?.show()
   }
   const write = (text: string): void => void process.stdout.write(text)
-  const stop = watchSignals(drains, writeError)
+  /** What is said once, by the way: a line of the log where that is what is read. */
+  const remark = (text: string): void => {
+    if (toJournal) journal.log('info', text.trim())
+    else writeError(text)
+  }
+  const journal = createLogger({
+    level: 'info',
+    json: globals.json,
+    write: writeError,
+    redact,
+    priorities: true,
+  })
+  const hint = toJournal ? '' : '; press Ctrl-C again to stop at once'
+  const stop = watchSignals(drains, (text) => remark(`\n${text}${hint}\n`))
   return {
     print: (text) => {
-      if (!silent && text !== '') write(`${redact(text)}\n`)
+      if (silent || text === '') return
+      if (toJournal) remark(text)
+      else write(`${redact(text)}\n`)
     },
     write,
     data: (text) => {
       if (!globals.json) write(text)
     },
     progress: (text) => {
-      if (!silent) process.stderr.write(redact(text))
+      if (silent) return
+      if (toJournal) remark(text)
+      else process.stderr.write(redact(text))
     },
     overlay: (shown) => (overlay = shown),
     logger: createLogger({
@@ -51,6 +71,7 @@ export function createIo(globals: Globals, drains: string | undefined): FrameIo 
       json: globals.json,
       write: writeError,
       redact,
+      priorities: toJournal,
     }),
     isTerminal: process.stderr.isTTY === true && !silent,
     size: () => ({ columns: process.stderr.columns ?? 100, rows: process.stderr.rows ?? 24 }),
@@ -59,7 +80,10 @@ export function createIo(globals: Globals, drains: string | undefined): FrameIo 
     redact,
     addRedaction: (hide) => void redactions.push(hide),
     writeError,
-    color,
+    fail: (error) => {
+      if (toJournal) journal.log('error', error.message, errorFields(error))
+      else writeError(formatError(error, color))
+    },
     outputFailure: watchOutput(writeError, color),
   }
 }
@@ -90,7 +114,7 @@ function watchSignals(drains: string | undefined, say: (text: string) => void): 
     if (stoppedBy !== undefined) process.exit(signalExit(signal))
     stoppedBy = signal
     const when = drains === undefined ? '' : ` ${drains}`
-    say(`\nstopping${when}; press Ctrl-C again to stop at once\n`)
+    say(`stopping${when}`)
     controller.abort(new HakiriError('CANCELLED', `stopped by ${signal}`))
   }
   process.on('SIGINT', () => onSignal('SIGINT'))

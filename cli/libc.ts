@@ -12,7 +12,7 @@ export type Libc = {
   /** Forgets the pages that the page cache holds of a file. */
   forgetCached(path: string): void
   /** Sends one datagram to a UNIX socket, named by a path or, with a leading @, abstract; never waits. */
-  sendDatagram(address: string, text: string): boolean
+  readonly sendDatagram: (address: string, text: string) => boolean
 }
 
 type Call = (...args: readonly unknown[]) => number

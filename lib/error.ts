@@ -128,6 +128,14 @@ export const CODES = facts({
   SNAPSHOT_DAMAGED: environment(
     'A snapshot came in damaged from another member; it is sent again.',
   ),
+  INSTALL_REFUSED: environment(
+    'This host, or this user, cannot take in the service. Nothing was changed.',
+    'fatal',
+  ),
+  INSTALL_FAILED: environment(
+    'A step of installing failed. What came before it stands; run the command again.',
+    'fatal',
+  ),
   API_BUSY: environment('The HTTP API has too much to do at the moment.'),
   ENGINE_UNAVAILABLE: environment('The query engine could not be started.', 'fatal'),
   // Runtime.

@@ -22,4 +22,8 @@ async function start(): Promise<void> {
   }
 }
 
-void start()
+start().catch((error: unknown) => {
+  process.nextTick(() => {
+    throw error
+  })
+})

@@ -48,7 +48,7 @@ export function loadNative(addOn: string): unknown {
     throw cannotUnpack(folder, error)
   }
   const loaded = { exports: {} as unknown }
-  process.dlopen(loaded as unknown as NodeJS.Module, join(folder, first.name))
+  process.dlopen(loaded, join(folder, first.name))
   return loaded.exports
 }
 

@@ -9,7 +9,6 @@ import type { Catalog } from '../../catalog/catalog.ts'
 import { HakiriError, toHakiriError } from '../../lib/error.ts'
 import type { Logger } from '../../lib/ports.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
-import { createLogger } from '../../lib/system/log.ts'
 import { loadServeSections, type ServeSections } from '../../manifest/serve-sections.ts'
 import { CATALOG_DEFAULT } from '../../manifest/fill.ts'
 import { createResolver } from '../../manifest/secrets.ts'
@@ -27,20 +26,25 @@ import { applyFile } from '../serve/apply-file.ts'
 import { type Coordinating, openCoordination } from '../serve/coordinate.ts'
 import { createServeHost } from '../serve/host.ts'
 import { identityOf } from '../serve/identity.ts'
+import { createServiceLogger } from '../journal.ts'
+import { type Notifier, openNotifier } from '../notify.ts'
 import { type Observation, observeServe } from '../serve/observe.ts'
 import { freshScratch } from '../scratch.ts'
 import { resolveServe, type ServeOptions } from '../serve/settings.ts'
 import { version } from '../version.ts'
 
 const POLL_MS = 5_000
+/** What the end takes beyond the drain: sessions given back, connections closed. */
+const AFTER_DRAIN_MS = 10_000
 
 export const serve: CommandRun = async ({ options, globals }, io) => {
   const sections = await sectionsOf(globals)
   const settings = resolveServe({ options, env: process.env }, sections)
-  const logger = loggerOf(globals, io)
+  const logger = createServiceLogger(globals, io)
   const stateFolder = resolvePath(sections.baseFolder, '.hakiri')
   const scratchFolder = await freshScratch(resolvePath(stateFolder, 'scratch'))
   await using cleaning = new AsyncDisposableStack()
+  const notifier = cleaning.use(await openNotifier())
   cleaning.use(startIdleMemory())
   cleaning.defer(() => rm(scratchFolder, { recursive: true, force: true }))
   const catalog = cleaning.use(await openServeCatalog(sections, globals, io))
@@ -49,7 +53,17 @@ export const serve: CommandRun = async ({ options, globals }, io) => {
   const coordinating = cleaning.use(
     await openCoordination(settings, catalog.id, sections.baseFolder, logger),
   )
-  const place = { settings, sections, globals, io, logger, catalog, coordinating, metrics }
+  const place = {
+    settings,
+    sections,
+    globals,
+    io,
+    logger,
+    catalog,
+    coordinating,
+    metrics,
+    notifier,
+  }
   await serveAt({ ...place, scratchFolder }, cleaning)
   return output(settings)
 }
@@ -63,6 +77,7 @@ type Place = {
   readonly catalog: Catalog
   readonly coordinating: Coordinating
   readonly metrics: WorkerMetrics
+  readonly notifier: Notifier
   readonly scratchFolder: string
 }
 
@@ -91,10 +106,13 @@ async function serveAt(place: Place, cleaning: AsyncDisposableStack): Promise<vo
       engine: `hakiri/${version()}`,
     }),
   )
-  const onHangUp = (): void => void reload(place, isAlone)
+  const onHangUp = (): void => void reload(place, isAlone, address)
   process.on('SIGHUP', onHangUp)
   cleaning.defer(() => void process.off('SIGHUP', onHangUp))
   observeWorker(place, observation, worker)
+  place.notifier.ready(`worker ${settings.name}, the API listens on ${address}`)
+  const onStop = (): void => place.notifier.stopping(settings.drainMs + AFTER_DRAIN_MS)
+  io.stop.addEventListener('abort', onStop, { once: true })
   await worker.run(io.stop)
 }
 
@@ -163,9 +181,11 @@ async function openApi(
 
 /** A file that is not good is told, and what is in force stays. */
 async function reload(
-  { sections, catalog, settings, logger }: Place,
+  { sections, catalog, settings, logger, notifier }: Place,
   isAlone: boolean,
+  address: string,
 ): Promise<void> {
+  notifier.reloading()
   try {
     if (isAlone) await applyFile(sections, catalog, settings.name, logger)
     else logger.log('info', 'nothing to reload: this worker takes its pipelines from the catalog')
@@ -173,6 +193,8 @@ async function reload(
     const { code, message, place } = toHakiriError(error, 'CONFIG_INVALID')
     const where = place?.file === undefined ? {} : { file: place.file, line: place.line }
     logger.log('error', `the configuration stays as it is: ${message}`, { code, ...where })
+  } finally {
+    notifier.ready(`worker ${settings.name}, the API listens on ${address}`)
   }
 }
 
@@ -197,16 +219,6 @@ async function openServeCatalog(
   io.addRedaction((text) => resolver.redact(text))
   const reference = globals.catalog ?? sections.catalogUrl ?? CATALOG_DEFAULT
   return openCatalogAt(await resolver.resolve(reference), sections.baseFolder)
-}
-
-/** A worker says what happens to it: one line an event, JSON with --json. */
-function loggerOf(globals: Globals, io: CommandIo): Logger {
-  return createLogger({
-    level: globals.quiet ? 'error' : globals.verbose ? 'debug' : 'info',
-    json: globals.json,
-    write: (line) => void process.stderr.write(line),
-    redact: io.redact,
-  })
 }
 
 function output({ name }: ServeOptions): CommandOutput {

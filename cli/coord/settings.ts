@@ -15,7 +15,7 @@ import {
   parseCount,
   type SettingRow,
 } from '../look.ts'
-import type { Address } from './address.ts'
+import { type Address, formatAddress, isLoopback } from './address.ts'
 
 export type Sources = LookSources & { readonly section: CoordSection }
 
@@ -38,7 +38,7 @@ const TLS_ROWS: readonly SettingRow[] = [
   row('tls-ca', '<file>', 'trusted CA bundle, PEM', 'tls.ca'),
 ]
 
-const NODE_ROWS: readonly SettingRow[] = [
+export const NODE_ROWS: readonly SettingRow[] = [
   row('bind', '<address>', 'where to listen; default 127.0.0.1:7701'),
   row('peers', '<addresses>', 'all members of a new cluster, the same list on each'),
   row('join', '<addresses>', 'members of a running cluster to join'),
@@ -129,6 +129,15 @@ export function resolveClient(sources: Sources): ClientSettings {
 
 function sectionOf({ section }: Sources): LookSection {
   return { name: 'coord', values: section.values, file: section.file }
+}
+
+/** Nobody listens to strangers in plain text by mistake. */
+export function checkExposure({ bind, tls, insecure }: CoordSettings): void {
+  if (isLoopback(bind) || tls || insecure) return
+  throw new HakiriError('USAGE', `${formatAddress(bind)} is open to others, and there is no TLS`, {
+    suggestion:
+      'Give --tls-cert, --tls-key and --tls-ca, or say --insecure if the network is yours alone.',
+  })
 }
 
 /** Rules across settings. */

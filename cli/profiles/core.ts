@@ -1,5 +1,7 @@
 /** The commands of the artifact `hakiri-core`: one machine, with no coordinator and no cluster. */
 import type { CommandSpec } from '../command.ts'
+import { completionRow } from '../commands/completion-row.ts'
+import { installRows } from '../commands/install-rows.ts'
 import { DOCTOR_ROW, PROJECT_ROWS } from '../commands/project-rows.ts'
 import { PROJECT_GROUPS } from '../groups.ts'
 
@@ -7,11 +9,7 @@ export const GROUPS = PROJECT_GROUPS
 
 export const COMMANDS: readonly CommandSpec[] = [
   ...PROJECT_ROWS,
+  ...installRows(['worker']),
   DOCTOR_ROW,
-  {
-    usage: 'completion <shell>',
-    summary: 'Print a completion script for bash, zsh or fish.',
-    examples: ['source <(hakiri completion bash)'],
-    load: async () => (await import('../commands/completion.ts')).completionOf(COMMANDS),
-  },
+  completionRow(() => COMMANDS),
 ]

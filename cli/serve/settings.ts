@@ -21,7 +21,7 @@ const row = (
   variable: `HAKIRI_${name.toUpperCase().replaceAll('-', '_')}`,
 })
 
-const WORKER_ROWS: readonly SettingRow[] = [
+export const WORKER_ROWS: readonly SettingRow[] = [
   row('name', '<name>', 'unique in the cluster; default: the name of this host'),
   row('labels', '<list>', 'what placement is matched against: region=eu,disk=fast', ''),
   row('slots', '<n>', 'shards at a time; default: twice the processors, 4 at least'),
@@ -33,7 +33,7 @@ const WORKER_ROWS: readonly SettingRow[] = [
   row('rebalance-grace', '<duration>', 'a worker that vanished keeps its shards; default 0s'),
 ]
 
-const COORD_ROWS: readonly SettingRow[] = [
+export const WORKER_COORD_ROWS: readonly SettingRow[] = [
   row(
     'coord',
     '<addresses>',
@@ -47,7 +47,9 @@ const COORD_ROWS: readonly SettingRow[] = [
 ]
 
 /** For the command table. */
-export const SERVE_OPTIONS: readonly OptionSpec[] = [...WORKER_ROWS, ...COORD_ROWS].map(asOption)
+export const SERVE_OPTIONS: readonly OptionSpec[] = [...WORKER_ROWS, ...WORKER_COORD_ROWS].map(
+  asOption,
+)
 
 export type ServeOptions = {
   readonly name: string
@@ -69,7 +71,11 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 export function resolveServe(sources: LookSources, sections: ServeSections): ServeOptions {
   const { file } = sections
   const look = createLook(WORKER_ROWS, sources, { name: 'worker', values: sections.worker, file })
-  const coordLook = createLook(COORD_ROWS, sources, { name: 'coord', values: sections.coord, file })
+  const coordLook = createLook(WORKER_COORD_ROWS, sources, {
+    name: 'coord',
+    values: sections.coord,
+    file,
+  })
   const coord = coordLook.addresses('coord')
   const tls = {
     cert: coordLook.file('coord-tls-cert'),

@@ -39,9 +39,9 @@ function commandsOf(profile: Profile): Plugin {
   const { commands } = PROFILE_FACTS[profile]
   return {
     name: 'commands',
-    setup({ onResolve }) {
+    setup(bundler) {
       if (commands === undefined) return
-      onResolve({ filter: /^\.\/commands\.ts$/ }, ({ importer }) =>
+      bundler.onResolve({ filter: /^\.\/commands\.ts$/ }, ({ importer }) =>
         importer.startsWith(`${ROOT}cli/`) ? { path: `${ROOT}${commands}` } : undefined,
       )
     },
@@ -59,12 +59,12 @@ const LOADERS: readonly (readonly [filter: RegExp, addOn: AddOn, importer: RegEx
 function nativeParts(addOns: readonly AddOn[]): Plugin {
   return {
     name: 'native',
-    setup({ onLoad, onResolve }) {
+    setup(bundler) {
       for (const [filter, addOn, importer] of LOADERS)
-        onResolve({ filter }, (args) =>
+        bundler.onResolve({ filter }, (args) =>
           importer.test(args.importer) ? { path: addOn, namespace: 'native' } : undefined,
         )
-      onLoad({ filter: /./, namespace: 'native' }, ({ path }) =>
+      bundler.onLoad({ filter: /./, namespace: 'native' }, ({ path }) =>
         addOns.includes(path as AddOn)
           ? { contents: loaderOf(path), resolveDir: ROOT }
           : { errors: [{ text: `the profile has no ${path}, but something imports it` }] },

@@ -13,29 +13,37 @@ export type ProfileFacts = {
   /** The command table that stands in for cli/commands.ts; undefined: that one. */
   readonly commands: string | undefined
   readonly hasEncoder: boolean
+  /** Files of the repository that it carries as they are. */
+  readonly texts: readonly string[]
   /** Options of the runtime; docs/operating.md explains them. */
   readonly execArgv: readonly string[]
 }
 
 const QUIET = '--disable-warning=ExperimentalWarning'
 
+const COORD_UNIT = 'deploy/systemd/hakiri-coord.service'
+const WORKER_UNIT = 'deploy/systemd/hakiri-worker.service'
+
 export const PROFILE_FACTS: Readonly<Record<Profile, ProfileFacts>> = {
   coord: {
     addOns: ['classic-level', 'koffi'],
     commands: 'cli/profiles/coord.ts',
     hasEncoder: false,
+    texts: [COORD_UNIT],
     execArgv: [QUIET, '--max-semi-space-size=8'],
   },
   core: {
     addOns: ['duckdb', 'koffi', 'keyring'],
     commands: 'cli/profiles/core.ts',
     hasEncoder: true,
+    texts: [WORKER_UNIT],
     execArgv: [QUIET, '--max-semi-space-size=8'],
   },
   full: {
     addOns: ['classic-level', 'duckdb', 'koffi', 'keyring'],
     commands: undefined,
     hasEncoder: true,
+    texts: [COORD_UNIT, WORKER_UNIT],
     execArgv: [QUIET, '--max-semi-space-size=8'],
   },
 }

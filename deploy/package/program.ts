@@ -13,6 +13,7 @@ import {
   ADD_ON_FILES,
   type AddOn,
   type Profile,
+  type ProfileFacts,
   PROFILE_FACTS,
   RUNTIME_PACKAGE,
   type Target,
@@ -31,10 +32,11 @@ export async function buildProgram(profile: Profile, target: Target): Promise<Bu
   await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true })
   const work = await mkdtemp(join(ROOT, 'node_modules/.cache/package-'))
   try {
+    const facts = PROFILE_FACTS[profile]
     const { code } = await bundleProfile(profile)
     await writeFile(join(work, 'main.cjs'), code)
-    const assets = await nativeAssets(PROFILE_FACTS[profile].addOns, target, work)
-    const blob = await prepareBlob(work, assets, PROFILE_FACTS[profile].execArgv)
+    const assets = await nativeAssets(facts.addOns, target, work)
+    const blob = await prepareBlob(work, assets, facts)
     return addNote(await runtime(target), NOTE, blob)
   } finally {
     await rm(work, { recursive: true, force: true })
@@ -83,7 +85,7 @@ function factsOf(name: string, content: Buffer): NativeFile {
 async function prepareBlob(
   work: string,
   assets: Assets,
-  execArgv: readonly string[],
+  { execArgv, texts }: ProfileFacts,
 ): Promise<Buffer> {
   const config = {
     main: 'main.cjs',
@@ -94,7 +96,7 @@ async function prepareBlob(
     execArgv,
     // Variables of the host do not reach the runtime; the encoder process is told its own flags.
     execArgvExtension: 'cli',
-    assets,
+    assets: { ...assets, ...Object.fromEntries(texts.map((path) => [path, join(ROOT, path)])) },
   }
   await writeFile(join(work, 'sea.json'), JSON.stringify(config))
   await run(NODE, ['--experimental-sea-config', 'sea.json'], { cwd: work })

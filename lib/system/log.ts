@@ -1,6 +1,9 @@
 /** Structured log lines on stderr: JSON for machines, one readable line for people. */
 import type { Logger, LogFields, LogLevel } from '../ports.ts'
 
+/** syslog(3): debug, informational, warning, error. */
+const PRIORITY: Readonly<Record<LogLevel, number>> = { debug: 7, info: 6, warn: 4, error: 3 }
+
 const ORDER: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
 export type LogOptions = {
@@ -9,6 +12,8 @@ export type LogOptions = {
   readonly write: (line: string) => void
   /** Applied to each line last: hides resolved secrets. */
   readonly redact: (text: string) => string
+  /** Each line begins with its priority, as systemd's journal reads it. */
+  readonly priorities?: boolean
 }
 
 export function createLogger(options: LogOptions): Logger {
@@ -18,7 +23,8 @@ export function createLogger(options: LogOptions): Logger {
       const line = options.json
         ? jsonLine(level, message, fields)
         : plainLine(level, message, fields)
-      options.write(options.redact(line) + '\n')
+      const mark = options.priorities === true ? `<${PRIORITY[level]}>` : ''
+      options.write(`${mark}${options.redact(line)}\n`)
     },
   }
 }

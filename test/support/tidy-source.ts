@@ -58,9 +58,9 @@ export function isTest(path: string): boolean {
   return path.startsWith('test/') || path.endsWith('.test.ts')
 }
 
-/** The part of the repository that is the product, not its tests or benchmarks. */
+/** The part of the repository that is the product, not its tests, benchmarks or packaging. */
 export function isProduct(path: string): boolean {
-  return path.endsWith('.ts') && !isTest(path) && !path.startsWith('bench/')
+  return path.endsWith('.ts') && !isTest(path) && !/^(bench|deploy)\//.test(path)
 }
 
 /** Parses a TypeScript file; throws on a syntax error. */
