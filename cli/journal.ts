@@ -3,7 +3,7 @@
  * `journalctl -p warning` understands (sd-daemon(3)). A person at a terminal sees no such prefix.
  */
 import { fstatSync } from 'node:fs'
-import { HakiriError } from '../lib/error.ts'
+import type { HakiriError } from '../lib/error.ts'
 import type { LogFields, Logger } from '../lib/ports.ts'
 import { createLogger } from '../lib/system/log.ts'
 import type { CommandIo, Globals } from './command.ts'

@@ -1,7 +1,7 @@
 /**
  * The few calls of the C library that the runtime does not offer: pages given back to the kernel, and
  * datagrams to a socket with a path. The one place that knows by what means they are reached (koffi);
- * where that is not to be had, or off Linux, there are none, and whoever uses them does without.
+ * where that is not to be had, or off Linux, there are none.
  */
 import { endianness } from 'node:os'
 
@@ -26,21 +26,17 @@ const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const PATH_BYTES_MAX = 107
 
-let loaded: Promise<Libc | undefined> | undefined
+let loaded: Promise<Libc> | undefined
 
-/** Loaded once for the whole process, since koffi takes memory. */
-export function loadLibc(): Promise<Libc | undefined> {
+/** Loaded once for the whole process, since koffi takes memory. Rejects where it cannot be had. */
+export function loadLibc(): Promise<Libc> {
   return (loaded ??= load())
 }
 
-async function load(): Promise<Libc | undefined> {
-  if (process.platform !== 'linux') return undefined
-  try {
-    const { default: koffi } = await import('koffi')
-    return bind(koffi.load(null) as unknown as Library)
-  } catch {
-    return undefined
-  }
+async function load(): Promise<Libc> {
+  if (process.platform !== 'linux') throw new Error('only Linux is known')
+  const { default: koffi } = await import('koffi')
+  return bind(koffi.load(null) as unknown as Library)
 }
 
 function bind(library: Library): Libc {

@@ -1,8 +1,9 @@
 /**
  * What a service tells systemd: that it is ready, reloads, stops, lives (sd_notify(3), Type=notify and
- * WatchdogSec=). Nothing happens where nobody asked, or where the C library is not at hand. A sign of life
+ * WatchdogSec=). Nothing happens where nobody asked. A sign of life
  * is a turn of the event loop: a process that hangs sends none and is replaced.
  */
+import { toHakiriError } from '../lib/error.ts'
 import { loadLibc } from './libc.ts'
 
 export type Notifier = Disposable & {
@@ -25,8 +26,13 @@ const SIGNS_PER_PERIOD = 3
 export async function openNotifier(env: Env = process.env, send?: SendDatagram): Promise<Notifier> {
   const address = env['NOTIFY_SOCKET']
   if (!address) return SILENT
-  const deliver = send ?? (await loadLibc())?.sendDatagram
-  return deliver ? createNotifier(address, watchdogMs(env, process.pid), deliver) : SILENT
+  const deliver = send ?? (await loadLibc().catch(refuse)).sendDatagram
+  return createNotifier(address, watchdogMs(env, process.pid), deliver)
+}
+
+/** Better to end with the reason than to be waited for in vain. */
+function refuse(error: unknown): never {
+  throw toHakiriError(error, 'ENGINE_UNAVAILABLE', 'systemd waits for word and cannot be told')
 }
 
 const SILENT: Notifier = {

@@ -2,7 +2,7 @@
  * `hakiri coord`: one member of the coordinator, until a signal or a disk that fails ends it. SIGTERM
  * hands leadership over first. This is where the parts of `coord/` meet.
  */
-import type { CommandIo, CommandOutput, CommandRun, Globals } from '../command.ts'
+import type { CommandIo, CommandOutput, CommandRun } from '../command.ts'
 import { coordSection, hex } from '../coord/connect.ts'
 import { startIdleMemory } from '../coord/idle-memory.ts'
 import { startMember, type RunningMember } from '../coord/run-member.ts'

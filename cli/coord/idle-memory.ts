@@ -74,7 +74,10 @@ const MADV_NOHUGEPAGE = 15
 function createPageDropper(): () => void {
   let libc: Libc | undefined
   let isFirst = true
-  void loadLibc().then((found) => (libc = found))
+  loadLibc().then(
+    (found) => (libc = found),
+    () => undefined,
+  )
   return () => {
     if (!libc) return
     libc.mallocTrim()

@@ -60,6 +60,10 @@ function nativeParts(addOns: readonly AddOn[]): Plugin {
   return {
     name: 'native',
     setup(bundler) {
+      // Its form for CommonJS names its native part in a way that a bundler can see.
+      bundler.onResolve({ filter: /^koffi$/ }, () => ({
+        path: `${ROOT}node_modules/koffi/index.cjs`,
+      }))
       for (const [filter, addOn, importer] of LOADERS)
         bundler.onResolve({ filter }, (args) =>
           importer.test(args.importer) ? { path: addOn, namespace: 'native' } : undefined,
