@@ -1,12 +1,16 @@
 const WORKERS = 'test/cluster/workers/**'
+const DEPLOY = 'test/deploy/**'
 
-/** Clusters of real processes take minutes: `npm run test:workers` runs them, one file at a time. */
-const areWorkersMeant = process.env.HAKIRI_TESTS === 'workers'
+/**
+ * Clusters of real processes take minutes: `npm run test:workers` runs them. What needs artifacts or hosts
+ * is run by `npm run test:artifact` and `npm run test:deploy`. One file at a time, each of them.
+ */
+const APART = { workers: WORKERS, deploy: DEPLOY }[process.env.HAKIRI_TESTS]
 
 export default {
   extensions: ['ts'],
-  files: areWorkersMeant ? [WORKERS] : ['**/*.test.ts', `!${WORKERS}`, '!node_modules/**'],
+  files: APART ? [APART] : ['**/*.test.ts', `!${WORKERS}`, `!${DEPLOY}`, '!node_modules/**'],
   workerThreads: false,
-  timeout: areWorkersMeant ? '900s' : '120s',
-  concurrency: areWorkersMeant ? 1 : 2,
+  timeout: APART ? '900s' : '120s',
+  concurrency: APART ? 1 : 2,
 }

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -16,7 +17,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { getAsset, getRawAsset } from 'node:sea'
 import { HakiriError } from '../../lib/error.ts'
 
@@ -36,7 +37,7 @@ export function loadNative(addOn: string): unknown {
   const files = (JSON.parse(getAsset('native.json', 'utf8')) as NativeManifest)[addOn]
   const [first] = files ?? []
   if (!files || !first) throw new Error(`this artifact has no ${addOn}`)
-  const cache = cacheFolder(process.env)
+  const cache = resolve(cacheFolder(process.env))
   const folder = join(cache, `${addOn}-${first.sha256.slice(0, 16)}`)
   try {
     makePrivate(cache)
@@ -69,7 +70,7 @@ export function cacheFolder(env: Env): string {
 
 /** A folder that others could write into may hold anything a moment after it was checked. */
 export function makePrivate(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolders(folder)
   const { uid, mode } = lstatSync(folder)
   if (uid === process.getuid?.() && (mode & 0o022) === 0) return
   throw new HakiriError(
@@ -79,6 +80,17 @@ export function makePrivate(folder: string): void {
       suggestion: 'Remove it, or name another folder with HAKIRI_CACHE.',
     },
   )
+}
+
+/** The runtime's own way to make parents too never ends below /proc. */
+function makeFolders(folder: string): void {
+  const parent = dirname(folder)
+  if (parent !== folder && !existsSync(parent)) makeFolders(parent)
+  try {
+    mkdirSync(folder, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Makes sure that the file at `path` holds what was packed. */

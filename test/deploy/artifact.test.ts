@@ -1,0 +1,284 @@
+/**
+ * The artifacts as an operator gets them: what is in them and what is not, on a host that has nothing.
+ * Takes root (for a root folder of its own), objdump, and unshare.
+ */
+import test from 'ava'
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { archive } from '../../deploy/package/archive.ts'
+import { bundleProfile } from '../../deploy/package/bundle.ts'
+import { packageFolder } from '../../deploy/package/packages.ts'
+import { buildProgram } from '../../deploy/package/program.ts'
+import {
+  ADD_ON_FILES,
+  type Profile,
+  PROFILES,
+  RUNTIME_PACKAGE,
+  TARGETS,
+} from '../../deploy/package/profiles.ts'
+import { freePorts } from '../support/free-ports.ts'
+import { type BareRoot, makeBareRoot } from './bare-root.ts'
+
+const run = promisify(execFile)
+const TARGET = `linux-${process.arch}` as 'linux-x64' | 'linux-arm64'
+const START_UP_MS_MAX = 150
+
+let folder: string
+let root: BareRoot
+const built = {} as Record<Profile, Buffer>
+const pathOf = (profile: Profile): string => join(folder, `hakiri-${profile}`)
+
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hakiri-artifact-'))
+  for (const profile of PROFILES) {
+    built[profile] = await buildProgram(profile, TARGET)
+    await writeFile(pathOf(profile), built[profile], { mode: 0o755 })
+  }
+  root = await makeBareRoot({
+    hakiri: pathOf('full'),
+    'hakiri-coord': pathOf('coord'),
+    'hakiri-core': pathOf('core'),
+  })
+})
+
+test.after.always(async () => {
+  await root[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+test.serial('the bare host has no runtime, no package manager, no compiler', async (t) => {
+  const { stdout } = await root.sh(
+    'for p in node npm cc gcc python3 curl; do command -v $p; done; ls /bin',
+  )
+  t.deepEqual(stdout.trim().split('\n').toSorted(), [
+    'cat',
+    'hakiri',
+    'hakiri-coord',
+    'hakiri-core',
+    'ls',
+    'sh',
+    'sleep',
+  ])
+})
+
+for (const name of ['hakiri', 'hakiri-core'])
+  test.serial(
+    `${name} makes a project, pulls a file and answers a query on a bare host`,
+    async (t) => {
+      const said = await root.sh(
+        `${name} --version && ${name} init ${name}.d && cd ${name}.d && ${name} run && ${name} query -f csv 'select count(*) as n from orders.orders'`,
+      )
+      t.is(said.code, 0, said.stderr)
+      t.regex(said.stdout, /^\d+\.\d+\.\d+\n/)
+      t.regex(said.stdout, /\nn\n30\n$/)
+    },
+  )
+
+for (const name of ['hakiri', 'hakiri-coord'])
+  test.serial(`${name} coordinates on a bare host, is asked, and stops`, async (t) => {
+    const [port] = await freePorts(1)
+    const at = `127.0.0.1:${port}`
+    const said = await root.sh(
+      `${name} coord --data ${name}.data --bind ${at} & pid=$!
+       until ${name} ctl put a b --endpoints ${at} >/dev/null 2>&1; do sleep 0.1; done
+       ${name} ctl get a --endpoints ${at}; kill -TERM $pid; wait $pid; echo ended $?`,
+    )
+    t.regex(said.stdout, /^a\tb$/m, said.stderr)
+    t.regex(said.stdout, /^ended 0$/m)
+  })
+
+test.serial(
+  'a worker serves on a bare host, and starts its encoder from its own file after an upgrade',
+  async (t) => {
+    const [port] = await freePorts(1)
+    const made = await root.sh('cat /bin/hakiri >worker && hakiri init serve.d')
+    t.is(made.code, 0, made.stderr)
+    await chmod(join(root.folder, 'work/worker'), 0o755)
+    const worker = root.start(`cd serve.d && exec ../worker serve --port ${port}`)
+    const exited = once(worker, 'exit')
+    const log = await readUntil(worker.stderr!, 'plans for the cluster')
+    t.is((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200, log)
+    // A program that is no encoder takes its name, as an upgrade does.
+    await copyFile(join(root.folder, 'bin/ls'), join(root.folder, 'work/new'))
+    await rename(join(root.folder, 'work/new'), join(root.folder, 'work/worker'))
+    const said = await root.sh('hakiri run orders --cluster --wait --config serve.d')
+    t.is(said.code, 0, said.stderr)
+    t.regex(said.stdout, /30 rows/)
+    worker.kill('SIGKILL')
+    await exited
+  },
+)
+
+async function readUntil(stream: Readable, word: string): Promise<string> {
+  let text = ''
+  stream.setEncoding('utf8')
+  for await (const part of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<string>) {
+    text += part
+    if (text.includes(word)) break
+  }
+  stream.resume()
+  return text
+}
+
+test.serial('a coordinator holds no query engine, no connector, no host of plug-ins', async (t) => {
+  const inside =
+    /^(sink|connector|catalog|worker|lease)\/|node_modules\/(@duckdb|pg|@napi-rs|aws4fetch|@bytecodealliance)\//
+  const { inputs } = await bundleProfile('coord')
+  t.deepEqual(
+    Object.keys(inputs).filter((path) => inside.test(path)),
+    [],
+  )
+  t.is(built.coord.indexOf('duckdb'), -1)
+  // The same look finds what the others hold.
+  const full = await bundleProfile('full')
+  t.true(Object.keys(full.inputs).filter((path) => inside.test(path)).length > 50)
+  t.true(built.full.indexOf('libduckdb.so') > 0)
+  t.deepEqual(
+    Object.keys((await bundleProfile('core')).inputs).filter((path) =>
+      path.startsWith('coord/node/'),
+    ),
+    [],
+  )
+})
+
+test.serial('two builds give the same bytes', async (t) => {
+  const sum = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+  for (const profile of PROFILES)
+    t.is(sum(await buildProgram(profile, TARGET)), sum(built[profile]), profile)
+  const small = built.coord.subarray(0, 1 << 20)
+  t.is(sum(await archive('bin/hakiri', small)), sum(await archive('bin/hakiri', small)))
+})
+
+test.serial('an archive unpacks to bin/hakiri', async (t) => {
+  const at = join(folder, 'unpacked')
+  await mkdir(at)
+  await writeFile(
+    join(at, 'a.tar.zst'),
+    await archive('bin/hakiri', built.coord.subarray(0, 3_000_000)),
+  )
+  await run('tar', ['--zstd', '-xf', 'a.tar.zst'], { cwd: at })
+  t.deepEqual(await readFile(join(at, 'bin/hakiri')), built.coord.subarray(0, 3_000_000))
+  t.is((await stat(join(at, 'bin/hakiri'))).mode & 0o777, 0o755)
+})
+
+test.serial(
+  'native parts ask for nothing newer than glibc 2.28 and the libstdc++ of gcc 8',
+  async (t) => {
+    const limits: Readonly<Record<string, number>> = {
+      GLIBC: 2.28,
+      GLIBCXX: 3.425,
+      CXXABI: 1.311,
+      GCC: 8,
+    }
+    for (const target of TARGETS) {
+      const files = [join(await packageFolder(RUNTIME_PACKAGE[target]), 'bin/node')]
+      for (const { package: name, files: names } of Object.values(ADD_ON_FILES[target]))
+        files.push(
+          ...(await Promise.all(names.map(async (file) => join(await packageFolder(name), file)))),
+        )
+      for (const file of files) {
+        const { stdout } = await run('objdump', ['-p', file], { maxBuffer: 1 << 24 })
+        const wanted = [...stdout.matchAll(/\b(GLIBC|GLIBCXX|CXXABI|GCC)_(\d+)((?:\.\d+)*)$/gm)]
+        t.true(wanted.length > 0, file)
+        for (const [text, library = '', major = '', minor = ''] of wanted)
+          t.true(
+            Number(`${major}.${minor.replaceAll('.', '')}`) <= limits[library]!,
+            `${file}: ${text}`,
+          )
+      }
+    }
+  },
+)
+
+for (const profile of PROFILES)
+  test.serial(`${profile} says its version within ${START_UP_MS_MAX} ms`, async (t) => {
+    const times: number[] = []
+    for (let n = 0; n < 12; n++) {
+      const started = performance.now()
+      await run(pathOf(profile), ['--version'])
+      times.push(performance.now() - started)
+    }
+    // The best of them: what others do on this machine comes on top of the rest.
+    t.true(Math.min(...times) <= START_UP_MS_MAX, times.map(Math.round).join(' '))
+  })
+
+test.serial(
+  'those who start at once for the first time unpack once, into a private folder',
+  async (t) => {
+    const cache = join(folder, 'cache')
+    const project = join(folder, 'at-once')
+    await run(pathOf('core'), ['init', project])
+    const env = { ...process.env, HAKIRI_CACHE: cache }
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () =>
+        run(pathOf('core'), ['query', '-c', project, '-f', 'csv', 'select 41 + 1 as n'], { env }),
+      ),
+    )
+    t.deepEqual(
+      answers.map(({ stdout }) => stdout),
+      Array.from({ length: 6 }, () => 'n\n42\n'),
+    )
+    const [addOn = ''] = await readdir(join(cache, 'native'))
+    t.deepEqual((await readdir(join(cache, 'native', addOn))).toSorted(), [
+      'duckdb.node',
+      'libduckdb.so',
+    ])
+    t.is((await stat(join(cache, 'native', addOn))).mode & 0o777, 0o700)
+    // What is not what was packed is replaced before it is loaded.
+    const library = join(cache, 'native', addOn, 'libduckdb.so')
+    await chmod(library, 0o700)
+    const bytes = await readFile(library)
+    bytes[bytes.length >> 1]! ^= 1
+    await writeFile(library, bytes)
+    const { stdout } = await run(
+      pathOf('core'),
+      ['query', '-c', project, '-f', 'csv', 'select 1 as n'],
+      { env },
+    )
+    t.is(stdout, 'n\n1\n')
+    bytes[bytes.length >> 1]! ^= 1
+    t.true(bytes.equals(await readFile(library)))
+  },
+)
+
+test.serial(
+  'a cache that cannot be written, or that others can write, is refused with a way out',
+  async (t) => {
+    const shared = join(folder, 'shared')
+    await mkdir(join(shared, 'native'), { recursive: true })
+    await chmod(join(shared, 'native'), 0o777)
+    const project = join(folder, 'at-once')
+    for (const [cache, reason] of [
+      [shared, /others/],
+      ['/proc/none', /cannot be unpacked/],
+    ] as const) {
+      const child = spawn(pathOf('core'), ['query', '-c', project, 'select 1'], {
+        env: { ...process.env, HAKIRI_CACHE: cache },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      let said = ''
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+      const [code] = (await once(child, 'close')) as [number]
+      t.is(code, 3, said)
+      t.regex(said, reason)
+      t.regex(said, /HAKIRI_CACHE/)
+    }
+  },
+)
