@@ -1,29 +1,28 @@
 /**
- * Where an artifact begins: cli/main.ts as one CommonJS file without top-level await, since that is what
- * the runtime takes from inside its own file. The same program is its encoder process, told by its first
- * word. What the builder says of the profile is a constant, so that a smaller one holds nothing more.
+ * Where an artifact begins. The version is answered at once; the rest lies beside it in the same file, and
+ * is read and compiled only when it is needed.
  */
+import { getAsset } from 'node:sea'
+import { Script } from 'node:vm'
 import { version } from '../version.ts'
-import { ENCODER_WORD } from './encoder-word.ts'
 
-/** Set by deploy/package/bundle.ts. */
-declare const HAKIRI_HAS_ENCODER: boolean
+const [, , first, ...more] = process.argv
+if ((first === '--version' || first === '-V') && more.length === 0)
+  process.stdout.write(`${version()}\n`)
+else loadRest()
 
-async function start(): Promise<void> {
-  const [, , first, ...more] = process.argv
-  if ((first === '--version' || first === '-V') && more.length === 0) {
-    process.stdout.write(`${version()}\n`)
-  } else if (HAKIRI_HAS_ENCODER && first === ENCODER_WORD) {
-    process.argv.splice(2, 1)
-    await import('../../sink/encoder/child.ts')
-  } else {
-    const { main } = await import('../frame.ts')
-    process.exitCode = await main(process.argv.slice(2))
-  }
+/** As a module of CommonJS, which is how deploy/package/bundle.ts writes it. */
+function loadRest(): void {
+  const text = `(function(require,module,exports,__filename,__dirname){${getAsset('rest.cjs', 'utf8')}\n})`
+  const run = new Script(text, { filename: 'hakiri.cjs' }).runInThisContext() as Wrapper
+  const module = { exports: {} }
+  run(require, module, module.exports, process.execPath, '/')
 }
 
-start().catch((error: unknown) => {
-  process.nextTick(() => {
-    throw error
-  })
-})
+type Wrapper = (
+  require: NodeJS.Require,
+  module: object,
+  exports: object,
+  file: string,
+  folder: string,
+) => void

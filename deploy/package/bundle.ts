@@ -1,21 +1,35 @@
 /** The code of a profile as one CommonJS file, with the native parts taken from inside the artifact. */
 import { build, type Metafile, type Plugin } from 'esbuild'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { type AddOn, type Profile, PROFILE_FACTS } from './profiles.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-export type Bundle = { readonly code: Buffer; readonly inputs: Metafile['inputs'] }
+export type Bundle = {
+  /** What begins: it answers --version by itself, and loads the rest for everything else. */
+  readonly start: Buffer
+  readonly code: Buffer
+  readonly inputs: Metafile['inputs']
+}
 
 export async function bundleProfile(profile: Profile): Promise<Bundle> {
-  const { hasEncoder } = PROFILE_FACTS[profile]
+  const start = await bundle('cli/artifact/main.ts', profile)
+  const rest = await bundle('cli/artifact/rest.ts', profile)
+  return { start: start.code, code: rest.code, inputs: { ...start.inputs, ...rest.inputs } }
+}
+
+async function bundle(entry: string, profile: Profile): Promise<Omit<Bundle, 'start'>> {
+  const { addOns, hasEncoder } = PROFILE_FACTS[profile]
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['cli/artifact/main.ts'],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     metafile: true,
     minify: true,
+    // A letter beyond ASCII would double what the text takes in memory.
+    charset: 'ascii',
     legalComments: 'none',
     platform: 'node',
     format: 'cjs',
@@ -27,11 +41,23 @@ export async function bundleProfile(profile: Profile): Promise<Bundle> {
       'import.meta.url': 'HAKIRI_URL',
     },
     banner: { js: 'const HAKIRI_URL=require("node:url").pathToFileURL(process.execPath).href;' },
-    plugins: [commandsOf(profile), nativeParts(PROFILE_FACTS[profile].addOns)],
+    plugins: [versionAlone, commandsOf(profile), nativeParts(addOns)],
   })
   const [file] = result.outputFiles
   if (!file) throw new Error('esbuild wrote nothing')
   return { code: Buffer.from(file.contents), inputs: result.metafile.inputs }
+}
+
+/** Of package.json a program wants the version, not which scripts a clone has. */
+const versionAlone: Plugin = {
+  name: 'version',
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/package\.json$/ }, async ({ path }) => {
+      if (path !== `${ROOT}package.json`) return undefined
+      const { version } = JSON.parse(await readFile(path, 'utf8')) as { version: string }
+      return { contents: JSON.stringify({ version }), loader: 'json' }
+    })
+  },
 }
 
 /** Puts the command table of a profile in the place of the whole one. */

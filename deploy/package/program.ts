@@ -33,8 +33,9 @@ export async function buildProgram(profile: Profile, target: Target): Promise<Bu
   const work = await mkdtemp(join(ROOT, 'node_modules/.cache/package-'))
   try {
     const facts = PROFILE_FACTS[profile]
-    const { code } = await bundleProfile(profile)
-    await writeFile(join(work, 'main.cjs'), code)
+    const { start, code } = await bundleProfile(profile)
+    await writeFile(join(work, 'main.cjs'), start)
+    await writeFile(join(work, 'rest.cjs'), code)
     const assets = await nativeAssets(facts.addOns, target, work)
     const blob = await prepareBlob(work, assets, facts)
     return addNote(await runtime(target), NOTE, blob)
@@ -74,7 +75,7 @@ async function nativeAssets(
     }
   }
   await writeFile(join(work, 'native.json'), JSON.stringify(manifest))
-  return { 'native.json': 'native.json', ...assets }
+  return { 'rest.cjs': 'rest.cjs', 'native.json': 'native.json', ...assets }
 }
 
 function factsOf(name: string, content: Buffer): NativeFile {

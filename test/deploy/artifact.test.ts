@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
+import { measure } from '../../bench/measure.ts'
 import { archive } from '../../deploy/package/archive.ts'
 import { bundleProfile } from '../../deploy/package/bundle.ts'
 import { packageFolder } from '../../deploy/package/packages.ts'
@@ -181,43 +182,55 @@ test.serial('an archive unpacks to bin/hakiri', async (t) => {
 test.serial(
   'native parts ask for nothing newer than glibc 2.28 and the libstdc++ of gcc 8',
   async (t) => {
-    const limits: Readonly<Record<string, number>> = {
-      GLIBC: 2.28,
-      GLIBCXX: 3.425,
-      CXXABI: 1.311,
-      GCC: 8,
-    }
     for (const target of TARGETS) {
       const files = [join(await packageFolder(RUNTIME_PACKAGE[target]), 'bin/node')]
       for (const { package: name, files: names } of Object.values(ADD_ON_FILES[target]))
-        files.push(
-          ...(await Promise.all(names.map(async (file) => join(await packageFolder(name), file)))),
-        )
+        for (const file of names) files.push(join(await packageFolder(name), file))
       for (const file of files) {
         const { stdout } = await run('objdump', ['-p', file], { maxBuffer: 1 << 24 })
-        const wanted = [...stdout.matchAll(/\b(GLIBC|GLIBCXX|CXXABI|GCC)_(\d+)((?:\.\d+)*)$/gm)]
+        const wanted = [...stdout.matchAll(/\b(GLIBC|GLIBCXX|CXXABI|GCC)_(\d+(?:\.\d+)*)$/gm)]
         t.true(wanted.length > 0, file)
-        for (const [text, library = '', major = '', minor = ''] of wanted)
-          t.true(
-            Number(`${major}.${minor.replaceAll('.', '')}`) <= limits[library]!,
-            `${file}: ${text}`,
-          )
+        for (const [text, library = '', version = ''] of wanted)
+          t.true(isAtMost(version, NEWEST[library] ?? ''), `${file}: ${text}`)
       }
     }
   },
 )
 
+const NEWEST: Readonly<Record<string, string>> = {
+  GLIBC: '2.28',
+  GLIBCXX: '3.4.25',
+  CXXABI: '1.3.11',
+  GCC: '8.0.0',
+}
+
+function isAtMost(version: string, limit: string): boolean {
+  const [some = [], most = []] = [version, limit].map((text) => text.split('.').map(Number))
+  const at = some.findIndex((part, n) => part !== (most[n] ?? 0))
+  return at < 0 || (some[at] ?? 0) < (most[at] ?? 0)
+}
+
+test('versions are compared part by part', (t) => {
+  t.true(isAtMost('2.28', '2.28') && isAtMost('2.4', '2.28') && isAtMost('1.3.8', '1.3.11'))
+  t.false(isAtMost('2.29', '2.28') || isAtMost('3.4.26', '3.4.25') || isAtMost('2.28.1', '2.28'))
+})
+
 for (const profile of PROFILES)
-  test.serial(`${profile} says its version within ${START_UP_MS_MAX} ms`, async (t) => {
-    const times: number[] = []
-    for (let n = 0; n < 12; n++) {
-      const started = performance.now()
-      await run(pathOf(profile), ['--version'])
-      times.push(performance.now() - started)
-    }
-    // The best of them: what others do on this machine comes on top of the rest.
-    t.true(Math.min(...times) <= START_UP_MS_MAX, times.map(Math.round).join(' '))
-  })
+  test.serial(
+    `${profile} says its version with ${START_UP_MS_MAX} ms of processor time`,
+    async (t) => {
+      const times: number[] = []
+      for (let n = 0; n < 12; n++) {
+        const cost = await measure([pathOf(profile), '--version'], {
+          cwd: folder,
+          env: process.env,
+        })
+        times.push(cost.cpuS * 1000)
+      }
+      // Processor time, and the best of them: what others do on this machine is no matter of the artifact.
+      t.true(Math.min(...times) <= START_UP_MS_MAX, times.map(Math.round).join(' '))
+    },
+  )
 
 test.serial(
   'those who start at once for the first time unpack once, into a private folder',
