@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { archive } from './archive.ts'
 import { ROOT } from './bundle.ts'
+import { type Made, sbom } from './sbom.ts'
 import { buildProgram } from './program.ts'
 import { type Profile, PROFILES, type Target, TARGETS } from './profiles.ts'
 
@@ -21,6 +22,7 @@ const profiles = chosen<Profile>('profile', PROFILES, values.profile)
 const targets = chosen<Target>('target', TARGETS, values.target)
 await mkdir(values.out, { recursive: true })
 for (const target of targets) for (const profile of profiles) await make(profile, target)
+await writeSbom(values.out)
 await writeSums(values.out)
 
 function chosen<T extends string>(
@@ -52,14 +54,31 @@ async function replace(path: string, content: Buffer, mode: number): Promise<voi
   await rename(`${path}.part`, path)
 }
 
+/** Of all artifacts that lie there, so that building one does not forget the others. */
+async function writeSbom(folder: string): Promise<void> {
+  const made: Made[] = []
+  for (const target of TARGETS)
+    for (const profile of PROFILES) {
+      const program = await readFile(join(folder, `hakiri-${profile}-${target}`)).catch(
+        () => undefined,
+      )
+      if (program) made.push({ profile, target, sha256: sha256(program) })
+    }
+  await replace(join(folder, 'sbom.spdx.json'), Buffer.from(await sbom(made)), 0o644)
+}
+
+function sha256(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex')
+}
+
 /** Over all artifacts that lie there, so that building one does not forget the others. */
 async function writeSums(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => /^hakiri-.*[^t]$|\.json$/.test(name))
+  const names = (await readdir(folder)).filter((name) =>
+    /^hakiri-[\w-]+(\.tar\.zst)?$|^sbom\.spdx\.json$/.test(name),
+  )
   const lines: string[] = []
   for (const name of names.toSorted()) {
-    const sum = createHash('sha256')
-      .update(await readFile(join(folder, name)))
-      .digest('hex')
+    const sum = sha256(await readFile(join(folder, name)))
     lines.push(`${sum}  ${name}\n`)
   }
   await replace(join(folder, 'SHA256SUMS'), Buffer.from(lines.join('')), 0o644)
