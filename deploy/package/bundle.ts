@@ -35,6 +35,8 @@ async function bundle(entry: string, profile: Profile): Promise<Omit<Bundle, 'st
     format: 'cjs',
     target: 'node24',
     logLevel: 'error',
+    // A script that is compiled by hand cannot import; what the runtime brings is required instead.
+    supported: { 'dynamic-import': false },
     external: ['pg-native'],
     define: {
       HAKIRI_HAS_ENCODER: String(hasEncoder),
