@@ -46,7 +46,7 @@ export async function measureCoord(program: string): Promise<IdleMemory> {
 
 async function load(endpoints: readonly string[]): Promise<void> {
   await using client = createCoordClient(
-    { endpoints, attemptMs: 5_000, readMs: 10_000 },
+    { endpoints, attemptMs: 60_000, readMs: 60_000 },
     { clock: systemClock, random: systemRandom, logger: silentLogger },
   )
   const value = Buffer.alloc(256, 'v')
