@@ -27,8 +27,10 @@ const profiles = PROFILES.filter(wants)
 const pathOf = (profile: Profile): string =>
   fileURLToPath(new URL(`../../dist/hakiri-${profile}-linux-${process.arch}`, import.meta.url))
 
-const started: { readonly [profile: string]: number } = Object.fromEntries(
-  await Promise.all(profiles.map(async (profile) => [profile, await startUpMs(pathOf(profile))])),
+const started = new Map(
+  await Promise.all(
+    profiles.map(async (profile) => [profile, await startUpMs(pathOf(profile))] as const),
+  ),
 )
 const memories = await Promise.all(
   profiles.map(async (profile): Promise<readonly [Profile, IdleMemory]> => {
@@ -46,7 +48,7 @@ for (const [profile, memory] of memories) {
   rows.push({
     profile,
     what: '--version, ms of processor',
-    is: started[profile] ?? 0,
+    is: started.get(profile) ?? Number.NaN,
     may: START_UP_MS,
   })
 }
