@@ -1,0 +1,170 @@
+/**
+ * The coordinators of a chaos run, one a host: `hakiri coord`, or etcd as Debian has it. Each has a disk of
+ * its own, which a newcomer that takes a member's place begins with empty.
+ */
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createAdminClient, type AdminClient } from '../../../coord/client/admin.ts'
+import { silentLogger } from '../../../lib/system/log.ts'
+import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
+import type { Backend } from '../faults/catalogue.ts'
+import type { Host } from '../hosts/lab.ts'
+import type { Timeline } from '../timeline.ts'
+import { createActor, type Actor, type Command } from './actor.ts'
+import type { Program } from './program.ts'
+
+export type Coordinator = {
+  readonly actor: Actor
+  /** host:port */
+  readonly endpoint: string
+  readonly folder: string
+  /** The program it is run as from its next start on. */
+  runAs(program: Program): void
+  /** From its next start on it asks the others to take it in. */
+  joinFromNowOn(): void
+}
+
+export type Coordinators = AsyncDisposable & {
+  readonly all: readonly Coordinator[]
+  readonly endpoints: readonly string[]
+  readonly admin: AdminClient
+  /** Who leads as far as members say, by the name of the host; asks each of them. */
+  leader(): Promise<Leader | undefined>
+}
+
+export type Leader = { readonly name: string; readonly term: number; readonly id: bigint }
+
+export type CoordinatorsOptions = {
+  readonly backend: Backend
+  readonly hosts: readonly Host[]
+  readonly folder: string
+  readonly program: Program
+  readonly timeline: Timeline
+  /** Folder for the data of a host, where it is to be another one; and what its processes get to see. */
+  placeOf(host: Host): {
+    readonly folder: string
+    readonly env: Readonly<Record<string, string>>
+  }
+  problem(text: string): void
+}
+
+const CLIENT_PORT = 7701
+const PEER_PORT = 7702
+/** What is asked of a member that may be gone must not hold up a look at the others. */
+const STATUS_MS = 700
+
+export function createCoordinators(options: CoordinatorsOptions): Coordinators {
+  const endpoints = options.hosts.map(({ address }) => `${address}:${CLIENT_PORT}`)
+  const all = options.hosts.map((host, index) => newCoordinator(options, host, endpoints[index]!))
+  const admin = createAdminClient(
+    { endpoints, attemptMs: 2_000, readMs: 2_000 },
+    { clock: systemClock, random: systemRandom, logger: silentLogger },
+  )
+  return {
+    all,
+    endpoints,
+    admin,
+    leader: () => findLeader(all, admin),
+    async [Symbol.asyncDispose]() {
+      await admin[Symbol.asyncDispose]()
+      await Promise.all(all.map(({ actor }) => actor[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+function newCoordinator(options: CoordinatorsOptions, host: Host, endpoint: string): Coordinator {
+  const place = options.placeOf(host)
+  const peers = options.hosts.map(({ address }) => `${address}:${CLIENT_PORT}`)
+  let program = options.program
+  let isJoining = false
+  const commandOf = (): Command =>
+    options.backend === 'etcd'
+      ? { ...etcd(options.hosts, host, place.folder), env: place.env }
+      : hakiri(program, host, place, isJoining ? 'join' : 'peers', peers)
+  const actor = createActor({
+    name: host.name,
+    host,
+    command: commandOf(),
+    folder: options.folder,
+    timeline: options.timeline,
+    problem: options.problem,
+  })
+  return {
+    actor,
+    endpoint,
+    folder: place.folder,
+    runAs(next) {
+      program = next
+      actor.command = commandOf()
+    },
+    joinFromNowOn() {
+      isJoining = true
+      actor.command = commandOf()
+    },
+  }
+}
+
+function hakiri(
+  { command: [program, ...first], env }: Program,
+  host: Host,
+  place: { readonly folder: string; readonly env: Readonly<Record<string, string>> },
+  way: 'peers' | 'join',
+  peers: readonly string[],
+): Command {
+  const own = `${host.address}:${CLIENT_PORT}`
+  const list = way === 'peers' ? peers : peers.filter((peer) => peer !== own)
+  const who = way === 'peers' ? ['--peers', list.join(',')] : ['--join', list.join(',')]
+  const words = ['coord', '--json', '--bind', own, ...who, '--data', place.folder]
+  return {
+    program,
+    args: [...first, ...words, '--name', host.name, '--insecure'],
+    env: { ...env, ...place.env, NO_COLOR: '1' },
+  }
+}
+
+function etcd(hosts: readonly Host[], host: Host, folder: string): Command {
+  const client = `http://${host.address}:${CLIENT_PORT}`
+  const peer = `http://${host.address}:${PEER_PORT}`
+  const cluster = hosts.map(({ name, address }) => `${name}=http://${address}:${PEER_PORT}`)
+  const settings = {
+    name: host.name,
+    'data-dir': folder,
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'initial-cluster': cluster.join(','),
+    'initial-cluster-state': 'new',
+    logger: 'zap',
+    'log-level': 'warn',
+  }
+  return {
+    program: 'etcd',
+    args: Object.entries(settings).map(([key, value]) => `--${key}=${value}`),
+  }
+}
+
+async function findLeader(
+  all: readonly Coordinator[],
+  admin: AdminClient,
+): Promise<Leader | undefined> {
+  const found = await Promise.all(
+    all.map(async ({ actor, endpoint }): Promise<Leader | undefined> => {
+      if (actor.state() !== 'running') return undefined
+      const status = await admin.status(endpoint, { timeoutMs: STATUS_MS }).catch(() => undefined)
+      const id = status?.header?.memberId
+      if (!status || id === undefined || status.leader !== id) return undefined
+      return { name: actor.name, term: Number(status.raftTerm), id }
+    }),
+  )
+  // One that does not know yet that it was deposed has an older term.
+  return found.filter((leader) => leader !== undefined).toSorted((a, b) => b.term - a.term)[0]
+}
+
+/** Empties the disk of a coordinator that is down; the folder stays, for it may be a mount. */
+export async function loseDisk({ folder }: Coordinator): Promise<void> {
+  const names = await readdir(folder).catch(() => [])
+  // A file system of its own keeps this one for itself.
+  const own = names.filter((name) => name !== 'lost+found')
+  await Promise.all(own.map((name) => rm(join(folder, name), { recursive: true, force: true })))
+}
