@@ -31,6 +31,8 @@ export type TimelineEvent = { readonly atMs: number } & (
     }
   | { readonly kind: 'memory'; readonly name: string; readonly rssBytes: number }
   | { readonly kind: 'note'; readonly text: string }
+  /** A check that did not hold. */
+  | { readonly kind: 'problem'; readonly check: string; readonly text: string }
 )
 
 export type Timeline = {

@@ -10,11 +10,11 @@ import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
 import type { Backend } from '../faults/catalogue.ts'
 import type { Host } from '../hosts/lab.ts'
 import type { Timeline } from '../timeline.ts'
-import { createActor, type Actor, type Command } from './actor.ts'
+import { keep, type Kept } from './kept.ts'
 import type { Program } from './program.ts'
 
 export type Coordinator = {
-  readonly actor: Actor
+  readonly actor: Kept
   /** host:port */
   readonly endpoint: string
   readonly folder: string
@@ -73,56 +73,55 @@ export function createCoordinators(options: CoordinatorsOptions): Coordinators {
 }
 
 function newCoordinator(options: CoordinatorsOptions, host: Host, endpoint: string): Coordinator {
-  const place = options.placeOf(host)
+  const { folder, env } = options.placeOf(host)
+  const own = { endpoint, folder, name: host.name }
   const peers = options.hosts.map(({ address }) => `${address}:${CLIENT_PORT}`)
+  const isEtcd = options.backend === 'etcd'
   let program = options.program
-  let isJoining = false
-  const commandOf = (): Command =>
-    options.backend === 'etcd'
-      ? { ...etcd(options.hosts, host, place.folder), env: place.env }
-      : hakiri(program, host, place, isJoining ? 'join' : 'peers', peers)
-  const actor = createActor({
+  let way: Way = 'peers'
+  const argsOf = (): readonly string[] =>
+    isEtcd ? etcdArgs(options.hosts, host, folder) : hakiriArgs(program, own, way, peers)
+  const actor = keep({
     name: host.name,
     host,
-    command: commandOf(),
-    folder: options.folder,
+    program: isEtcd ? 'etcd' : program.node,
+    args: argsOf(),
+    env: { ...program.env, ...env, NO_COLOR: '1' },
     timeline: options.timeline,
     problem: options.problem,
   })
   return {
     actor,
     endpoint,
-    folder: place.folder,
+    folder,
     runAs(next) {
       program = next
-      actor.command = commandOf()
+      actor.args = argsOf()
     },
     joinFromNowOn() {
-      isJoining = true
-      actor.command = commandOf()
+      way = 'join'
+      actor.args = argsOf()
     },
   }
 }
 
-function hakiri(
-  { command: [program, ...first], env }: Program,
-  host: Host,
-  place: { readonly folder: string; readonly env: Readonly<Record<string, string>> },
-  way: 'peers' | 'join',
+/** A new cluster begins with a list of all; a newcomer asks those that are there. */
+type Way = 'peers' | 'join'
+
+type Own = { readonly endpoint: string; readonly folder: string; readonly name: string }
+
+function hakiriArgs(
+  program: Program,
+  { endpoint, folder, name }: Own,
+  way: Way,
   peers: readonly string[],
-): Command {
-  const own = `${host.address}:${CLIENT_PORT}`
-  const list = way === 'peers' ? peers : peers.filter((peer) => peer !== own)
-  const who = way === 'peers' ? ['--peers', list.join(',')] : ['--join', list.join(',')]
-  const words = ['coord', '--json', '--bind', own, ...who, '--data', place.folder]
-  return {
-    program,
-    args: [...first, ...words, '--name', host.name, '--insecure'],
-    env: { ...env, ...place.env, NO_COLOR: '1' },
-  }
+): readonly string[] {
+  const list = way === 'peers' ? peers : peers.filter((peer) => peer !== endpoint)
+  const where = ['--bind', endpoint, `--${way}`, list.join(','), '--data', folder]
+  return [program.main, 'coord', '--json', ...where, '--name', name, '--insecure']
 }
 
-function etcd(hosts: readonly Host[], host: Host, folder: string): Command {
+function etcdArgs(hosts: readonly Host[], host: Host, folder: string): readonly string[] {
   const client = `http://${host.address}:${CLIENT_PORT}`
   const peer = `http://${host.address}:${PEER_PORT}`
   const cluster = hosts.map(({ name, address }) => `${name}=http://${address}:${PEER_PORT}`)
@@ -138,10 +137,7 @@ function etcd(hosts: readonly Host[], host: Host, folder: string): Command {
     logger: 'zap',
     'log-level': 'warn',
   }
-  return {
-    program: 'etcd',
-    args: Object.entries(settings).map(([key, value]) => `--${key}=${value}`),
-  }
+  return Object.entries(settings).map(([key, value]) => `--${key}=${value}`)
 }
 
 async function findLeader(

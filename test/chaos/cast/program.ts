@@ -8,9 +8,10 @@ import { mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** What comes before the words of the command line. */
 export type Program = {
-  readonly command: readonly [program: string, ...args: string[]]
+  readonly node: string
+  /** What node is to run. */
+  readonly main: string
   readonly env: Readonly<Record<string, string>>
 }
 
@@ -46,7 +47,8 @@ export async function bundleProgram(root: string, folder: string): Promise<Progr
     },
   })
   return {
-    command: [join(root, 'node_modules/.bin/node'), join(folder, 'main.mjs')],
+    node: join(root, 'node_modules/.bin/node'),
+    main: join(folder, 'main.mjs'),
     env: { NODE_COMPILE_CACHE: join(folder, 'compiled') },
   }
 }

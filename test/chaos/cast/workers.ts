@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { EXIT } from '../../../cli/exit.ts'
 import type { Host } from '../hosts/lab.ts'
 import type { Timeline } from '../timeline.ts'
-import { createActor, type Actor, type Command } from './actor.ts'
+import { keep, type Kept } from './kept.ts'
 import type { Program } from './program.ts'
 
 export type ChaosWorker = {
-  readonly actor: Actor
+  readonly actor: Kept
   /** The program it is run as from its next start on. */
   runAs(program: Program): void
 }
@@ -31,14 +31,16 @@ const MEMORY = '64MB'
 const SLOTS = '3'
 
 export async function createWorker(options: WorkerOptions): Promise<ChaosWorker> {
-  const { host, folder, timeline } = options
+  const { host, folder, timeline, program } = options
   const own = join(folder, host.name)
   await mkdir(own, { recursive: true })
-  const actor = createActor({
+  const actor = keep({
     name: host.name,
     host,
-    command: commandOf(options, options.program, own),
-    folder,
+    program: program.node,
+    args: argsOf(options, program),
+    env: { ...program.env, ...options.env, NO_COLOR: '1' },
+    cwd: own,
     timeline,
     // The catalog may be away when it starts; a service manager tries again.
     excused: [EXIT.environment],
@@ -46,33 +48,26 @@ export async function createWorker(options: WorkerOptions): Promise<ChaosWorker>
   })
   return {
     actor,
-    runAs(program) {
-      actor.command = commandOf(options, program, own)
+    runAs(next) {
+      actor.args = argsOf(options, next)
     },
   }
 }
 
-function commandOf(
-  { host, endpoints, env }: WorkerOptions,
-  { command: [program, ...first], env: ofProgram }: Program,
-  folder: string,
-): Command {
-  const words = ['serve', '--json', '--name', host.name, '--port', '0']
+function argsOf({ host, endpoints }: WorkerOptions, { main }: Program): readonly string[] {
   const settings = {
+    name: host.name,
+    port: '0',
     coord: endpoints.join(','),
     'session-ttl': `${SESSION_TTL_MS}ms`,
     slots: SLOTS,
     memory: MEMORY,
     'drain-timeout': '10s',
   }
-  return {
-    program,
-    args: [
-      ...first,
-      ...words,
-      ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
-    ],
-    env: { ...ofProgram, ...env, NO_COLOR: '1' },
-    cwd: folder,
-  }
+  return [
+    main,
+    'serve',
+    '--json',
+    ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+  ]
 }

@@ -1,6 +1,6 @@
 /** Faults of processes: killed, stopped, cut off and killed, restarted one after the other, of another version. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Actor } from '../cast/actor.ts'
+import type { Kept } from '../cast/kept.ts'
 import { STOP_MS } from '../cast/workers.ts'
 import { LINKS } from './links.ts'
 import {
@@ -45,7 +45,7 @@ const roll: Begin = async ({ stage, fault }) => {
   return () => restarts
 }
 
-async function rollOver(actors: readonly Actor[], eachMs: number): Promise<void> {
+async function rollOver(actors: readonly Kept[], eachMs: number): Promise<void> {
   for (const actor of actors) {
     const began = performance.now()
     if (actor.state() === 'running') {

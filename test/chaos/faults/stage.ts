@@ -1,7 +1,7 @@
 /** What faults get to play with: everything that takes part in a run, and the words they share. */
 import type { ChaosWorker } from '../cast/workers.ts'
 import type { Coordinator, Coordinators } from '../cast/coordinators.ts'
-import type { Actor } from '../cast/actor.ts'
+import type { Kept } from '../cast/kept.ts'
 import type { Program } from '../cast/program.ts'
 import type { LinkFault } from '../hosts/lab.ts'
 import type { Timeline } from '../timeline.ts'
@@ -92,12 +92,12 @@ export function workerOf({ workers }: Stage, host: string): ChaosWorker {
   return found
 }
 
-export function actorOf(stage: Stage, host: string): Actor {
+export function actorOf(stage: Stage, host: string): Kept {
   return stage.workers.get(host)?.actor ?? coordinatorOf(stage, host).actor
 }
 
 /** A process that is as nobody has left it behind. */
-export function unharmed(actor: Actor): Actor {
+export function unharmed(actor: Kept): Kept {
   if (actor.state() !== 'running' || actor.isToEnd)
     throw new NothingToHit(`${actor.name} is ${actor.state()}`)
   return actor
