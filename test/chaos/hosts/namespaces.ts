@@ -8,7 +8,6 @@ import { mkdir } from 'node:fs/promises'
 import { claimNumber } from './claim.ts'
 import { type Host, type Lab, RUNNER, type SpawnOptions } from './lab.ts'
 import { folderOf, namespaceOf, removeLab, sweepLeftovers } from './leftovers.ts'
-import { buildNative } from './native.ts'
 import { startSwitch } from './switch.ts'
 
 export type LabOptions = {
@@ -165,7 +164,8 @@ function spawnIn(
     'setpriv',
     ...(user ? ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups'] : []),
     // The kernel ends it with us, whatever ends us.
-    ...['--pdeathsig', 'KILL'],
+    '--pdeathsig',
+    'KILL',
     // For the program alone, not for what leads to it.
     ...(preload === undefined ? [] : ['env', `LD_PRELOAD=${preload}`]),
   ]
