@@ -21,7 +21,9 @@ export type TimelineEvent = { readonly atMs: number } & (
       readonly shard: string
       readonly epoch: number
       readonly seq: number
-      readonly rows: number
+      readonly files: number
+      /** As the catalog's database knows it. */
+      readonly worker: string
     }
   | {
       readonly kind: 'process'
@@ -39,6 +41,9 @@ export type Timeline = {
   /** Milliseconds since the run began. */
   nowMs(): number
   add(event: DistributiveOmit<TimelineEvent, 'atMs'>): void
+  /** For what is heard of later than it happened. */
+  addAt(atMs: number, event: DistributiveOmit<TimelineEvent, 'atMs'>): void
+  /** In order of time but for those that were heard of later. */
   readonly events: readonly TimelineEvent[]
 }
 
@@ -53,5 +58,6 @@ export function createTimeline(now: () => number): Timeline {
     nowMs,
     events,
     add: (event) => void events.push({ atMs: nowMs(), ...event }),
+    addAt: (atMs, event) => void events.push({ atMs, ...event }),
   }
 }

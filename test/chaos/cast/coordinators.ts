@@ -28,7 +28,9 @@ export type Coordinators = AsyncDisposable & {
   readonly all: readonly Coordinator[]
   readonly endpoints: readonly string[]
   readonly admin: AdminClient
-  /** Who leads as far as members say, by the name of the host; asks each of them. */
+  /** All who say that they lead; one that does not know yet that it was deposed has an older term. */
+  leaders(): Promise<readonly Leader[]>
+  /** The one of them with the newest term. */
   leader(): Promise<Leader | undefined>
 }
 
@@ -37,10 +39,9 @@ export type Leader = { readonly name: string; readonly term: number; readonly id
 export type CoordinatorsOptions = {
   readonly backend: Backend
   readonly hosts: readonly Host[]
-  readonly folder: string
   readonly program: Program
   readonly timeline: Timeline
-  /** Folder for the data of a host, where it is to be another one; and what its processes get to see. */
+  /** Where a member keeps its data, and what its processes get to see. */
   placeOf(host: Host): {
     readonly folder: string
     readonly env: Readonly<Record<string, string>>
@@ -64,7 +65,8 @@ export function createCoordinators(options: CoordinatorsOptions): Coordinators {
     all,
     endpoints,
     admin,
-    leader: () => findLeader(all, admin),
+    leaders: () => findLeaders(all, admin),
+    leader: async () => (await findLeaders(all, admin)).toSorted((a, b) => b.term - a.term)[0],
     async [Symbol.asyncDispose]() {
       await admin[Symbol.asyncDispose]()
       await Promise.all(all.map(({ actor }) => actor[Symbol.asyncDispose]()))
@@ -140,10 +142,10 @@ function etcdArgs(hosts: readonly Host[], host: Host, folder: string): readonly 
   return Object.entries(settings).map(([key, value]) => `--${key}=${value}`)
 }
 
-async function findLeader(
+async function findLeaders(
   all: readonly Coordinator[],
   admin: AdminClient,
-): Promise<Leader | undefined> {
+): Promise<readonly Leader[]> {
   const found = await Promise.all(
     all.map(async ({ actor, endpoint }): Promise<Leader | undefined> => {
       if (actor.state() !== 'running') return undefined
@@ -153,8 +155,7 @@ async function findLeader(
       return { name: actor.name, term: Number(status.raftTerm), id }
     }),
   )
-  // One that does not know yet that it was deposed has an older term.
-  return found.filter((leader) => leader !== undefined).toSorted((a, b) => b.term - a.term)[0]
+  return found.filter((leader) => leader !== undefined)
 }
 
 /** Empties the disk of a coordinator that is down; the folder stays, for it may be a mount. */

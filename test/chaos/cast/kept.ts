@@ -11,6 +11,8 @@ import type { Timeline } from '../timeline.ts'
 export type Kept = AsyncDisposable & {
   readonly name: string
   readonly host: Host
+  /** Undefined while it is down. */
+  pid(): number | undefined
   state(): 'running' | 'stopped' | 'down'
   /** Starts it, unless it runs. It is not asked whether it is ready. */
   start(): void
@@ -77,6 +79,7 @@ export function keep(options: KeptOptions): Kept {
   const kept: Kept = {
     name,
     host: options.host,
+    pid: () => actor.pid(),
     args: options.args,
     isToEnd: false,
     state: () => (actor.isRunning() ? (isStopped ? 'stopped' : 'running') : 'down'),

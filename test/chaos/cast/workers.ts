@@ -27,7 +27,7 @@ export type WorkerOptions = {
 export const SESSION_TTL_MS = 3_000
 /** A clean stop hands everything back; SIGTERM must be over after that and a little. */
 export const STOP_MS = 20_000
-const MEMORY = '64MB'
+export const MEMORY_BYTES = 64_000_000
 const SLOTS = '3'
 
 export async function createWorker(options: WorkerOptions): Promise<ChaosWorker> {
@@ -61,7 +61,7 @@ function argsOf({ host, endpoints }: WorkerOptions, { main }: Program): readonly
     coord: endpoints.join(','),
     'session-ttl': `${SESSION_TTL_MS}ms`,
     slots: SLOTS,
-    memory: MEMORY,
+    memory: `${MEMORY_BYTES / 1_000_000}MB`,
     'drain-timeout': '10s',
   }
   return [

@@ -9,10 +9,8 @@ export type Backend = 'raft' | 'etcd'
 
 /** What a machine or a lab must be able to do for some of the faults. */
 export type Ability =
-  /** Packets can be lost, copied and put in another order. */
+  /** Packets can be lost, copied and put in another order, each way apart. */
   | 'packets'
-  /** Each host has a network of its own, so that traffic to it can be cut whoever sends it. */
-  | 'one-way'
   /** The disk of a host can be made to fail, fill up, or lose what was not synced. */
   | 'disks'
   /** The wall clock of a host can be moved. */
@@ -26,7 +24,8 @@ export type Troupe = {
   readonly abilities: ReadonlySet<Ability>
 }
 
-export const CATALOG_HOST = 'postgres'
+export const CATALOG_HOST = 'catalog'
+export const SOURCE_HOST = 'source'
 export const BUCKET_HOST = 'bucket'
 export const API_HOST = 'api'
 
@@ -70,6 +69,7 @@ export type Hit =
   | 'worker'
   | 'workers'
   | typeof CATALOG_HOST
+  | typeof SOURCE_HOST
   | typeof BUCKET_HOST
   | typeof API_HOST
 
@@ -116,21 +116,13 @@ export const CATALOGUE = {
     weight: 6,
     locks: ['process'],
   }),
-  'kill-postgres': row({
-    family: 'catalog',
-    what: 'crash of Postgres (catalog and source), started again at the end',
-    hits: [CATALOG_HOST],
-    seconds: [0.5, 4],
-    weight: 2,
-    locks: ['process'],
-  }),
   'kill-bucket': row({
     family: 'bucket',
     what: 'kill -9 of the bucket server, started again at the end with what it had stored',
     hits: [BUCKET_HOST],
     seconds: [0.5, 4],
     weight: 2,
-    locks: ['process'],
+    locks: ['process', 'bucket', 'bucket-lies'],
   }),
   // ── SIGSTOP, longer than elections and sessions last ──
   'pause-coordinator': row({
@@ -165,7 +157,7 @@ export const CATALOGUE = {
     hits: [BUCKET_HOST],
     seconds: [1, 5],
     weight: 1,
-    locks: ['process'],
+    locks: ['process', 'bucket', 'bucket-lies'],
   }),
   // ── partitions ──
   'isolate-coordinator': row({
@@ -192,7 +184,7 @@ export const CATALOGUE = {
     hits: ['leader'],
     seconds: [2, 8],
     weight: 2,
-    needs: 'one-way',
+    needs: 'packets',
     locks: [],
     takes: 'one',
   }),
@@ -202,7 +194,7 @@ export const CATALOGUE = {
     hits: ['coordinator'],
     seconds: [2, 8],
     weight: 2,
-    needs: 'one-way',
+    needs: 'packets',
     locks: [],
     takes: 'one',
   }),
@@ -245,7 +237,7 @@ export const CATALOGUE = {
     hits: ['worker'],
     seconds: [3, 9],
     weight: 2,
-    needs: 'one-way',
+    needs: 'packets',
     locks: [],
   }),
   'worker-without-catalog': row({
@@ -262,7 +254,7 @@ export const CATALOGUE = {
     hits: ['worker'],
     seconds: [1, 6],
     weight: 3,
-    needs: 'one-way',
+    needs: 'packets',
     locks: [],
   }),
   'worker-without-bucket': row({
@@ -275,7 +267,7 @@ export const CATALOGUE = {
   }),
   'worker-without-source': row({
     family: 'partition',
-    what: 'a worker is cut off from the API that it reads',
+    what: 'a worker is cut off from the sources that it reads',
     hits: ['worker'],
     seconds: [2, 8],
     weight: 1,
@@ -366,7 +358,6 @@ export const CATALOGUE = {
     seconds: [1, 6],
     weight: 2,
     needs: 'disks',
-    backend: 'raft',
     locks: ['process', 'members', 'coordinator-disk'],
     takes: 'one',
   }),
@@ -377,7 +368,6 @@ export const CATALOGUE = {
     seconds: [2, 8],
     weight: 2,
     needs: 'disks',
-    backend: 'raft',
     locks: ['coordinator-disk'],
   }),
   'disk-full': row({
@@ -411,25 +401,33 @@ export const CATALOGUE = {
     locks: ['clock'],
   }),
   // ── catalog ──
-  'restart-postgres': row({
+  'kill-catalog': row({
     family: 'catalog',
-    what: 'Postgres is stopped in good order and started again',
+    what: 'crash of the Postgres of the catalog, started again at the end',
+    hits: [CATALOG_HOST],
+    seconds: [0.5, 4],
+    weight: 2,
+    locks: ['process'],
+  }),
+  'restart-catalog': row({
+    family: 'catalog',
+    what: 'the Postgres of the catalog is stopped in good order and started again',
     hits: [CATALOG_HOST],
     seconds: [0.2, 2],
     weight: 1,
     locks: ['process'],
   }),
-  'drop-connections': row({
+  'drop-catalog-connections': row({
     family: 'catalog',
-    what: 'Postgres ends all connections, again and again',
+    what: 'the Postgres of the catalog ends all connections, again and again',
     hits: [CATALOG_HOST],
     seconds: [0.5, 3],
     weight: 3,
     locks: [],
   }),
-  'isolate-postgres': row({
+  'isolate-catalog': row({
     family: 'catalog',
-    what: 'nobody reaches Postgres',
+    what: 'nobody reaches the catalog',
     hits: [CATALOG_HOST],
     seconds: [1, 5],
     weight: 1,
@@ -493,10 +491,34 @@ export const CATALOGUE = {
     weight: 3,
     locks: ['api'],
   }),
-  'isolate-source': row({
+  'isolate-api': row({
     family: 'source',
     what: 'nobody reaches the API',
     hits: [API_HOST],
+    seconds: [1, 5],
+    weight: 1,
+    locks: [],
+  }),
+  'kill-source': row({
+    family: 'source',
+    what: 'crash of the Postgres that is read from, started again at the end',
+    hits: [SOURCE_HOST],
+    seconds: [0.5, 4],
+    weight: 1,
+    locks: ['process'],
+  }),
+  'drop-source-connections': row({
+    family: 'source',
+    what: 'the Postgres that is read from ends all connections, again and again',
+    hits: [SOURCE_HOST],
+    seconds: [0.5, 3],
+    weight: 2,
+    locks: [],
+  }),
+  'isolate-source': row({
+    family: 'source',
+    what: 'nobody reaches the Postgres that is read from',
+    hits: [SOURCE_HOST],
     seconds: [1, 5],
     weight: 1,
     locks: [],
@@ -608,10 +630,13 @@ export function drawHosts(kind: FaultKind, troupe: Troupe, dice: Dice): readonly
         return troupe.workers
       case 'leader':
       case CATALOG_HOST:
+      case SOURCE_HOST:
       case BUCKET_HOST:
       case API_HOST:
         return [hit]
     }
   })
-  return family === 'clock' ? [dice.pick(hosts)] : hosts
+  if (family !== 'clock') return hosts
+  // etcd takes the time from the kernel itself, where nobody can bend it.
+  return [troupe.backend === 'etcd' ? worker : dice.pick(hosts)]
 }

@@ -44,7 +44,7 @@ export async function driveFaults(
 
 async function nameLeader(stage: Stage, fault: PlannedFault): Promise<PlannedFault> {
   if (!fault.hosts.includes('leader')) return fault
-  const leader = await stage.leader(fault.degree)
+  const leader = await stage.leader()
   return { ...fault, hosts: fault.hosts.map((host) => (host === 'leader' ? leader : host)) }
 }
 

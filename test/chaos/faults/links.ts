@@ -4,7 +4,14 @@
  */
 import { bothWays, oneWay } from '../hosts/links.ts'
 import type { LinkFault } from '../hosts/lab.ts'
-import { API_HOST, BUCKET_HOST, CATALOG_HOST, type FaultKind, type Troupe } from './catalogue.ts'
+import {
+  API_HOST,
+  BUCKET_HOST,
+  CATALOG_HOST,
+  type FaultKind,
+  SOURCE_HOST,
+  type Troupe,
+} from './catalogue.ts'
 
 const CUT = { isCut: true } as const
 
@@ -18,7 +25,7 @@ export type LinkFacts = {
 type Links = (facts: LinkFacts) => readonly LinkFault[]
 
 export function everybody({ coordinators, workers }: Troupe): readonly string[] {
-  return [...coordinators, ...workers, CATALOG_HOST, BUCKET_HOST, API_HOST]
+  return [...coordinators, ...workers, CATALOG_HOST, SOURCE_HOST, BUCKET_HOST, API_HOST]
 }
 
 const isolate: Links = ({ hosts, troupe }) =>
@@ -54,7 +61,7 @@ export const LINKS = {
   'worker-without-catalog': cutFrom(() => [CATALOG_HOST]),
   'commit-answer-lost': ({ hosts }) => oneWay([CATALOG_HOST], hosts, CUT),
   'worker-without-bucket': cutFrom(() => [BUCKET_HOST]),
-  'worker-without-source': cutFrom(() => [API_HOST]),
+  'worker-without-source': cutFrom(() => [API_HOST, SOURCE_HOST]),
   'half-open': isolate,
   'half-open-coordinator': isolate,
   'delay-coordinators': ({ hosts, degree }) => oneWay(hosts, hosts, delayOf(degree, 400)),
@@ -74,8 +81,9 @@ export const LINKS = {
     bothWays(hosts, [BUCKET_HOST], { kbitPerS: scale(2_000, 100, degree) }),
   'slow-coordinator-link': ({ hosts, degree, troupe }) =>
     bothWays(hosts, everybody(troupe), { kbitPerS: scale(1_000, 100, degree) }),
-  'isolate-postgres': isolate,
+  'isolate-catalog': isolate,
   'isolate-source': isolate,
+  'isolate-api': isolate,
 } satisfies { readonly [kind in FaultKind]?: Links }
 
 export type LinkKind = keyof typeof LINKS

@@ -76,12 +76,10 @@ const moveLeader: Begin = async ({ stage, fault }) => {
   return () => Promise.resolve()
 }
 
-const addWorker: Begin = async ({ stage }) => {
-  const worker = await stage.addWorker()
-  worker.actor.start()
-  return async () => {
-    await worker.actor.terminate(STOP_MS)
-  }
+const addWorker: Begin = async ({ stage: { spare } }) => {
+  if (spare.actor.state() !== 'down') throw new NothingToHit(`${spare.actor.name} runs`)
+  spare.actor.start()
+  return () => spare.actor.terminate(STOP_MS)
 }
 
 const drainWorker: Begin = async ({ stage, fault }) => {

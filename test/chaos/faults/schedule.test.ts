@@ -12,7 +12,7 @@ import {
 } from './catalogue.ts'
 import { overlap, planFaults, type PlannedFault } from './schedule.ts'
 
-const ALL: readonly Ability[] = ['packets', 'one-way', 'disks', 'clocks']
+const ALL: readonly Ability[] = ['packets', 'disks', 'clocks']
 
 function troupeOf(
   backend: Backend,
@@ -61,7 +61,7 @@ test('what is planned is possible, begins in order, and ends with the faults', (
       const hosts = new Set([
         ...troupe.coordinators,
         ...troupe.workers,
-        ...['leader', 'postgres', 'bucket', 'api'],
+        ...['leader', 'catalog', 'source', 'bucket', 'api'],
       ])
       let last = 0
       planFaults(asked).forEach((fault, index) => {

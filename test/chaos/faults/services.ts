@@ -1,6 +1,13 @@
 /** Faults of what the cluster stands on: Postgres, the bucket, the API. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Begin, type BucketMoodLine, scale, type ServicePort, type Stage } from './stage.ts'
+import {
+  type Begin,
+  type BucketMoodLine,
+  type DatabasePort,
+  scale,
+  type ServicePort,
+  type Stage,
+} from './stage.ts'
 
 const crash =
   (of: (stage: Stage) => ServicePort): Begin =>
@@ -20,28 +27,34 @@ const mood =
 const DROP_EVERY_MS = 400
 
 /** Ends all connections again and again: the ones that come after, too. */
-const dropConnections: Begin = async ({ stage: { postgres }, fault: { durationMs } }) => {
-  await postgres.dropConnections()
-  const dropping = (async () => {
-    for (let leftMs = durationMs; leftMs > DROP_EVERY_MS; leftMs -= DROP_EVERY_MS) {
-      await delay(DROP_EVERY_MS)
-      // Another fault may have taken the server down altogether.
-      await postgres.dropConnections().catch(() => undefined)
-    }
-  })()
-  return () => dropping
-}
+const dropConnections =
+  (of: (stage: Stage) => DatabasePort): Begin =>
+  async ({ stage, fault: { durationMs } }) => {
+    const database = of(stage)
+    // Another fault may have taken the server down altogether.
+    const drop = (): Promise<unknown> => database.dropConnections().catch(() => undefined)
+    await drop()
+    const dropping = (async () => {
+      for (let leftMs = durationMs; leftMs > DROP_EVERY_MS; leftMs -= DROP_EVERY_MS) {
+        await delay(DROP_EVERY_MS)
+        await drop()
+      }
+    })()
+    return () => dropping
+  }
 
 export const SERVICES = {
-  'kill-postgres': crash(({ postgres }) => postgres),
+  'kill-catalog': crash(({ catalog }) => catalog),
+  'kill-source': crash(({ source }) => source),
   'kill-bucket': crash(({ bucket }) => bucket),
-  'restart-postgres': async ({ stage: { postgres } }) => {
-    const restarted = postgres.restart()
+  'restart-catalog': async ({ stage: { catalog } }) => {
+    const restarted = catalog.restart()
     // Heard of in the heal.
     restarted.catch(() => undefined)
     return () => restarted
   },
-  'drop-connections': dropConnections,
+  'drop-catalog-connections': dropConnections(({ catalog }) => catalog),
+  'drop-source-connections': dropConnections(({ source }) => source),
   'bucket-500': mood((degree) => ({ kind: 'internal-error', share: 0.2 + 0.8 * degree })),
   'bucket-503': mood((degree) => ({ kind: 'slow-down', share: 0.2 + 0.8 * degree })),
   'bucket-403': mood((degree) => ({ kind: 'forbidden', share: 0.2 + 0.8 * degree })),

@@ -14,15 +14,12 @@ export type Stage = {
   readonly timeline: Timeline
   readonly coordinators: Coordinators
   readonly workers: ReadonlyMap<string, ChaosWorker>
-  /** One more worker on a host of its own; it is started by whoever asked. */
-  addWorker(): Promise<ChaosWorker>
+  /** A worker on a host of its own that nobody has started, and that no other fault touches. */
+  readonly spare: ChaosWorker
   /** Tells the cluster, through the catalog, whether a worker is to be left alone. */
   cordon(worker: string, isCordoned: boolean): Promise<void>
-  readonly postgres: ServicePort & {
-    /** Down in good order; resolves when it is up again. */
-    restart(): Promise<void>
-    dropConnections(): Promise<void>
-  }
+  readonly catalog: DatabasePort
+  readonly source: DatabasePort
   readonly bucket: ServicePort & {
     pause(): void
     resume(): void
@@ -34,7 +31,7 @@ export type Stage = {
   readonly disks: DiskPort | undefined
   readonly clocks: ClockPort | undefined
   /** Who leads now; one by lot when nobody says so. */
-  leader(lot: number): Promise<string>
+  leader(): Promise<string>
   problem(text: string): void
 }
 
@@ -42,6 +39,12 @@ export type Stage = {
 export type ServicePort = {
   kill(): Promise<void>
   up(): Promise<void>
+}
+
+export type DatabasePort = ServicePort & {
+  /** Down in good order, and up again. */
+  restart(): Promise<void>
+  dropConnections(): Promise<unknown>
 }
 
 /** What a fault wants of the bucket. */

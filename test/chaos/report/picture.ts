@@ -199,7 +199,7 @@ function colorOfKind(kind: string): string {
   return kind in CATALOGUE ? FAMILY_COLORS[CATALOGUE[kind as FaultKind].family] : '#888'
 }
 
-const ROLES = ['coord', 'worker', 'postgres', 'bucket', 'api']
+const ROLES = ['coord', 'worker', 'catalog', 'bucket', 'source', 'api']
 
 function byRole(a: string, b: string): number {
   const rank = (host: string): number => {
@@ -273,11 +273,11 @@ function legend(frame: Frame, names: readonly string[]): Lane {
   }
 }
 
-/** Rows in each slice of time, by worker. */
+/** When each worker committed, and how many files. */
 function commitLanes(frame: Frame): readonly Lane[] {
   const marks = commitMarks(frame.events)
   if (marks.length === 0) return []
-  const most = Math.max(1, ...marks.map(({ rows }) => rows))
+  const most = Math.max(1, ...marks.map(({ files }) => files))
   const workers = [...new Set(marks.map(({ worker }) => worker))].toSorted(byRole)
   const lanes = workers.map((worker): Lane => {
     const own = marks.filter((mark) => mark.worker === worker)
@@ -285,19 +285,19 @@ function commitLanes(frame: Frame): readonly Lane[] {
       words(8, y + 15, `${worker}: ${own.length}`, { fill: '#333' }) +
       line(LEFT, y + 21, WIDTH - RIGHT, y + 21, { stroke: '#eee' }) +
       own
-        .map(({ atMs, rows }) => {
-          const height = 2 + (16 * Math.log1p(rows)) / Math.log1p(most)
+        .map(({ atMs, files }) => {
+          const height = 2 + (16 * Math.log1p(files)) / Math.log1p(most)
           const x = frame.xOf(atMs)
           return bar(
             { x, y: y + 21 - height, width: 1.5, height },
             frame.colorOf(worker),
-            `${rows} rows at ${(atMs / 1_000).toFixed(1)} s`,
+            `${files} files at ${(atMs / 1_000).toFixed(1)} s`,
           )
         })
         .join('')
     return { height: 24, draw }
   })
-  return [heading('Commits by worker (height: rows, logarithmic)'), ...lanes]
+  return [heading('Commits by worker (height: files, logarithmic)'), ...lanes]
 }
 
 const MEMORY_HEIGHT = 150

@@ -97,18 +97,10 @@ export function holderSpans(
   return units
 }
 
-export type CommitMark = { readonly atMs: number; readonly rows: number; readonly worker: string }
+export type CommitMark = { readonly atMs: number; readonly files: number; readonly worker: string }
 
-/** Commits with whoever had the shard claimed then, as far as that is known. */
 export function commitMarks(events: readonly TimelineEvent[]): readonly CommitMark[] {
-  const holders = holderSpans(events)
-  return events.flatMap((event) => {
-    if (event.kind !== 'commit') return []
-    const { atMs, rows, pipeline, shard } = event
-    const spans = holders.get(`${pipeline}/${shard}`) ?? []
-    const holder = spans.findLast(({ fromMs }) => fromMs <= atMs)
-    return [{ atMs, rows, worker: holder?.worker ?? 'unknown' }]
-  })
+  return events.filter((event) => event.kind === 'commit')
 }
 
 export function memoryLines(
