@@ -1,0 +1,191 @@
+/**
+ * The search for an order of the operations on one register. Three facts keep it small without losing
+ * an answer: what only reads, and can come next, may as well come next; a value that is overwritten never
+ * comes back, so whoever must still read it forbids that; and a delete that may never have happened
+ * is worth trying only right before somebody finds nothing.
+ */
+import type { RegisterOp, Value } from './linearizable.ts'
+
+export type Verdict =
+  | { readonly kind: 'order'; readonly ids: readonly number[] }
+  /** How many could be placed at most, and who could come next then. */
+  | { readonly kind: 'none'; readonly placed: number; readonly stuck: readonly number[] }
+  | { readonly kind: 'undecided' }
+
+type Frame = {
+  readonly op: number
+  readonly before: Value
+  /** What may be tried after this operation, from `next` on. */
+  readonly choices: readonly number[]
+  next: number
+}
+
+/** Each operation is placed at most once; those with a `completedUs` below Infinity must be placed. */
+export function search(all: readonly RegisterOp[], stepsMax: number): Verdict {
+  const ops = withoutUseless(all).toSorted((a, b) => a.invokedUs - b.invokedUs)
+  const board = createBoard(ops)
+  const known = new Set<string>()
+  const frames: Frame[] = [{ op: -1, before: null, choices: board.choices(), next: 0 }]
+  let best: { placed: number; stuck: readonly number[] } = { placed: -1, stuck: [] }
+  for (let steps = 0; ;) {
+    if (board.isDone()) return { kind: 'order', ids: frames.slice(1).map(({ op }) => ops[op]!.id) }
+    const frame = frames.at(-1)!
+    const choice = frame.choices[frame.next++]
+    if (choice === undefined) {
+      if (frames.length - 1 > best.placed)
+        best = { placed: frames.length - 1, stuck: board.open().map((op) => ops[op]!.id) }
+      frames.pop()
+      if (frames.length === 0) return { kind: 'none', ...best }
+      board.lift(frame.op, frame.before)
+      continue
+    }
+    if (++steps > stepsMax) return { kind: 'undecided' }
+    const before = board.place(choice)
+    const name = board.name()
+    if (known.has(name)) {
+      board.lift(choice, before)
+      continue
+    }
+    known.add(name)
+    frames.push({ op: choice, before, choices: board.choices(), next: 0 })
+  }
+}
+
+/** Without unknown writes whose value nobody found: whether they happened makes no difference. */
+function withoutUseless(ops: readonly RegisterOp[]): readonly RegisterOp[] {
+  let kept = ops
+  for (;;) {
+    const found = new Set(kept.map(({ need }) => (need.kind === 'value' ? need.value : null)))
+    const rest = kept.filter(
+      ({ completedUs, write }) =>
+        completedUs < Infinity || write === null || found.has(write ?? null),
+    )
+    if (rest.length === kept.length) return rest
+    kept = rest
+  }
+}
+
+type Board = {
+  /** Places an operation and gives the value before it. */
+  place(op: number): Value
+  lift(op: number, before: Value): void
+  /** What can come next: allowed by time and by what it finds. */
+  choices(): readonly number[]
+  /** What time allows to come next. */
+  open(): readonly number[]
+  isDone(): boolean
+  /** The same for two ways to the same place. */
+  name(): string
+}
+
+/** Operations by the time they were sent, those that are not placed yet linked in that order. */
+function createBoard(ops: readonly RegisterOp[]): Board {
+  const end = ops.length
+  // The link at `end` is the head of the list.
+  const next = Int32Array.from({ length: end + 1 }, (_, at) => (at === end ? 0 : at + 1))
+  const prev = Int32Array.from({ length: end + 1 }, (_, at) => (at === 0 ? end : at - 1))
+  if (end === 0) next[0] = 0
+  const isPlaced = new Uint8Array(end)
+  const readers = countReaders(ops)
+  let missing = ops.filter(({ completedUs }) => completedUs < Infinity).length
+  let value: Value = null
+
+  const open = (): number[] => {
+    const found: number[] = []
+    let firstAnswer = Infinity
+    for (let at = next[end]!; at !== end; at = next[at]!) {
+      const op = ops[at]!
+      if (op.invokedUs > firstAnswer) break
+      found.push(at)
+      firstAnswer = Math.min(firstAnswer, op.completedUs)
+    }
+    return found
+  }
+  const count = (op: RegisterOp, by: 1 | -1): void => {
+    if (op.completedUs === Infinity) return
+    missing += by
+    if (op.need.kind === 'value' && op.need.value !== null)
+      readers.set(op.need.value, (readers.get(op.need.value) ?? 0) + by)
+  }
+  /** How many must still find the present value, apart from this one. */
+  const waiting = (op: RegisterOp): number => {
+    if (value === null) return 0
+    const isOne = op.completedUs < Infinity && op.need.kind === 'value' && op.need.value === value
+    return (readers.get(value) ?? 0) - (isOne ? 1 : 0)
+  }
+  return {
+    open,
+    isDone: () => missing === 0,
+    place(at) {
+      const op = ops[at]!
+      const before = value
+      next[prev[at]!] = next[at]!
+      prev[next[at]!] = prev[at]!
+      isPlaced[at] = 1
+      count(op, -1)
+      if (op.write !== undefined) value = op.write
+      return before
+    },
+    lift(at, before) {
+      next[prev[at]!] = at
+      prev[next[at]!] = at
+      isPlaced[at] = 0
+      count(ops[at]!, 1)
+      value = before
+    },
+    choices() {
+      const allowed = open().filter((at) => fits(ops[at]!, value))
+      const reading = allowed.find((at) => ops[at]!.write === undefined)
+      if (reading !== undefined) return [reading]
+      return chooseWrites(ops, open(), allowed).filter((at) => waiting(ops[at]!) === 0)
+    },
+    name() {
+      let last = end - 1
+      while (last >= 0 && isPlaced[last] === 0) last--
+      let name = `${last}:${value ?? ''}${value === null ? '-' : '='}`
+      for (let at = next[end]!; at < last; at = next[at]!) name += `,${at}`
+      return name
+    },
+  }
+}
+
+function fits({ need }: RegisterOp, value: Value): boolean {
+  switch (need.kind) {
+    case 'any':
+      return true
+    case 'something':
+      return value !== null
+    case 'impossible':
+      return false
+    case 'value':
+      return need.value === value
+  }
+}
+
+/** What must happen first, then what may; of deletes that may, the oldest, if of use. */
+function chooseWrites(
+  ops: readonly RegisterOp[],
+  open: readonly number[],
+  allowed: readonly number[],
+): readonly number[] {
+  const isPlain = (at: number): boolean => ops[at]!.need.kind === 'any'
+  const must = allowed.filter((at) => ops[at]!.completedUs < Infinity)
+  const may = allowed.filter((at) => ops[at]!.completedUs === Infinity)
+  const puts = may.filter((at) => ops[at]!.write !== null)
+  const isMissed = open.some((at) => {
+    const { need } = ops[at]!
+    return need.kind === 'value' && need.value === null
+  })
+  if (!isMissed) return [...must, ...puts]
+  const deletes = may.filter((at) => ops[at]!.write === null)
+  const [plain, others] = [deletes.filter(isPlain), deletes.filter((at) => !isPlain(at))]
+  return [...must, ...puts, ...others, ...plain.slice(0, 1)]
+}
+
+function countReaders(ops: readonly RegisterOp[]): Map<string, number> {
+  const readers = new Map<string, number>()
+  for (const { need, completedUs } of ops)
+    if (completedUs < Infinity && need.kind === 'value' && need.value !== null)
+      readers.set(need.value, (readers.get(need.value) ?? 0) + 1)
+  return readers
+}
