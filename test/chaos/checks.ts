@@ -38,7 +38,12 @@ const GROUPS: readonly { readonly name: string; readonly rules: readonly string[
 
 type Found = { readonly check: string; readonly text: string }
 
-export function pipelineChecks({ problems, tables, commits, versions }: PipelinesAudit): readonly Check[] {
+export function pipelineChecks({
+  problems,
+  tables,
+  commits,
+  versions,
+}: PipelinesAudit): readonly Check[] {
   const all = [...tables.values()]
   const total = (of: (table: (typeof all)[number]) => number): number =>
     all.reduce((sum, table) => sum + of(table), 0)
@@ -58,7 +63,10 @@ export function pipelineChecks({ problems, tables, commits, versions }: Pipeline
     problems.filter(({ check }) => !known.has(check)),
     ({ check }) => check,
   )
-  return [...named, ...[...others].map(([name, found]) => ({ name, problems: textsOf(found), seen: '' }))]
+  return [
+    ...named,
+    ...[...others].map(([name, found]) => ({ name, problems: textsOf(found), seen: '' })),
+  ]
 }
 
 function textsOf(found: readonly Found[]): readonly string[] {
@@ -91,13 +99,12 @@ export function historyChecks(history: ChaosHistory): readonly Check[] {
 }
 
 /** Equal revision, equal hash on every member (K3). */
-export async function hashCheck(
-  { all, admin }: Coordinators,
-  client: CoordClient,
-): Promise<Check> {
+export async function hashCheck({ all, admin }: Coordinators, client: CoordClient): Promise<Check> {
   const { revision } = await client.range({ key: Buffer.from('any'), limit: 1 })
   const hashes = await Promise.all(
-    all.map(async ({ actor, endpoint }) => `${actor.name} ${await hashAt(admin, endpoint, revision)}`),
+    all.map(
+      async ({ actor, endpoint }) => `${actor.name} ${await hashAt(admin, endpoint, revision)}`,
+    ),
   )
   const different = new Set(hashes.map((hash) => hash.split(' ')[1]))
   return {
@@ -151,9 +158,15 @@ export const NO_FIGURES: RunFigures = {
 }
 
 /** `split` counts breaches of one leader, one holder, one writer. */
-export function figuresOf(audit: PipelinesAudit, checks: readonly Check[], operations: number): RunFigures {
+export function figuresOf(
+  audit: PipelinesAudit,
+  checks: readonly Check[],
+  operations: number,
+): RunFigures {
   const count = (part: string): number =>
-    checks.filter(({ name }) => name.includes(part)).reduce((sum, { problems }) => sum + problems.length, 0)
+    checks
+      .filter(({ name }) => name.includes(part))
+      .reduce((sum, { problems }) => sum + problems.length, 0)
   return {
     commits: audit.commits,
     rows: [...audit.tables.values()].reduce((sum, { rows }) => sum + rows, 0),

@@ -9,6 +9,7 @@ import { createHolderReader } from '../../lease/records.ts'
 import { type Event, EventType } from '../../proto/gen/kv.ts'
 import type { Kept } from './cast/kept.ts'
 import type { Coordinators } from './cast/coordinators.ts'
+import type { Claims } from './pipelines/writers.ts'
 import type { Timeline } from './timeline.ts'
 
 /** Ends when it is disposed of; what it found is there then. */
@@ -62,7 +63,11 @@ export function observeMemory(kept: () => readonly Kept[], timeline: Timeline): 
 }
 
 /** Every claim from now on: the coordinator shows each change once (K2), so none is missed. */
-export function observeHolders(client: CoordClient, prefix: string, timeline: Timeline): Observer {
+export function observeHolders(
+  client: CoordClient,
+  prefix: string,
+  timeline: Timeline,
+): Observer & { claims(): Claims } {
   const keys = createKeys(prefix)
   const holderOf = createHolderReader()
   const ended = new AbortController()
@@ -101,7 +106,8 @@ export function observeHolders(client: CoordClient, prefix: string, timeline: Ti
   return {
     problems: () => problems,
     claims: () => claimed,
-    seen: () => `${claimed.size} units, ${[...claimed.values()].reduce((sum, { size }) => sum + size, 0)} different holders`,
+    seen: () =>
+      `${claimed.size} units, ${[...claimed.values()].reduce((sum, { size }) => sum + size, 0)} different holders`,
     async [Symbol.asyncDispose]() {
       ended.abort()
       await following

@@ -24,9 +24,9 @@ import { driveFaults, type Driven } from './faults/drive.ts'
 import { planFaults } from './faults/schedule.ts'
 import { sourceFaultsOf } from './faults/sources.ts'
 import { startHistory } from './history/start.ts'
-import { openLab } from './open-lab.ts'
 import { observeHolders, observeLeaders, observeMemory } from './observe.ts'
 import type { Lab } from './hosts/lab.ts'
+import { openLab } from './hosts/open-lab.ts'
 import { inspectPipelines } from './pipelines/audit.ts'
 import {
   COORDINATOR_BYTES_MAX,
@@ -54,6 +54,7 @@ export type RunOptions = {
 export type RanRun = { readonly report: RunReport; readonly page: string }
 
 const WARM_UP_MS = 4_000
+const ENDED = 'processes and faults: none ends by itself, each begins and heals'
 /** Gentle: two processors have a dozen processes to run beside it. */
 const HISTORY_PACE = { roundMs: 20_000, callMs: 2_000, pauseMs: 60, finishMs: 60_000 } as const
 /** After healing, everything has to be done within this. */
@@ -63,17 +64,26 @@ export async function runChaos(options: RunOptions): Promise<RanRun> {
   const { settings, say } = options
   const timeline = createTimeline(() => performance.now())
   const startedAt = new Date().toISOString()
-  const story: Story = { checks: [], figures: NO_FIGURES, shown: new Map(), isComplete: false }
+  const story: Story = {
+    checks: [],
+    ended: [],
+    figures: NO_FIGURES,
+    shown: new Map(),
+    isComplete: false,
+  }
   try {
     await play(options, timeline, story)
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     story.checks.push({ name: 'the run: it comes to its end', problems: [text], seen: '' })
   }
+  story.checks.push({ name: ENDED, problems: story.ended, seen: '' })
   const failed = story.checks.filter(({ problems }) => problems.length > 0)
   for (const { name, problems } of failed)
     for (const text of problems) {
-      const isTold = timeline.events.some((event) => event.kind === 'problem' && event.text === text)
+      const isTold = timeline.events.some(
+        (event) => event.kind === 'problem' && event.text === text,
+      )
       if (!isTold) timeline.add({ kind: 'problem', check: name, text })
     }
   timeline.add({ kind: 'phase', name: 'end' })
@@ -104,6 +114,8 @@ async function writeReport(folder: string, report: RunReport): Promise<string> {
 /** What is known so far; a run that breaks off leaves what it had. */
 type Story = {
   readonly checks: Check[]
+  /** Processes that ended by themselves, faults that could not begin or be healed. */
+  readonly ended: string[]
   figures: RunFigures
   shown: Driven['shown']
   isComplete: boolean
@@ -111,15 +123,14 @@ type Story = {
 
 async function play(options: RunOptions, timeline: Timeline, story: Story): Promise<void> {
   const { settings, signal, say } = options
-  const ended: string[] = []
   const problem = (text: string): void => {
-    if (ended.length === 0) say(`✗ ${text.split('\n')[0]}`)
-    ended.push(text)
-    timeline.add({ kind: 'problem', check: 'processes and faults', text })
+    say(`✗ ${text.split('\n')[0]}`)
+    story.ended.push(text)
+    timeline.add({ kind: 'problem', check: ENDED, text })
   }
   timeline.add({ kind: 'phase', name: 'warm-up' })
   await using cleaning = new AsyncDisposableStack()
-  const lab = cleaning.use(await openLab(settings.lab, settings.seed))
+  const lab = cleaning.use(await openLab({ kind: settings.lab, seed: settings.seed }))
   const cast = cleaning.use(
     await gather({ ...settings, lab, programs: options.programs, timeline, problem }),
   )
@@ -178,7 +189,6 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
     await hashCheck(coordinators, cast.client),
     observerCheck('coordinator: one leader a term (R1)', observers.leaders),
     observerCheck('claims: one at a time for each unit (L1)', observers.holders),
-    { name: 'processes and faults: none ends by itself, each begins and heals', problems: ended, seen: '' },
   )
   story.figures = figuresOf(audit, story.checks, history.counts.operations)
   story.checks.push(happenedCheck(plan, driven, story.figures))
@@ -201,7 +211,10 @@ async function healAll(cast: Cast, lab: Lab): Promise<void> {
     actor.resume()
     actor.start()
   }
-  await until('a coordinator leads again', async () => (await cast.coordinators.leader()) !== undefined)
+  await until(
+    'a coordinator leads again',
+    async () => (await cast.coordinators.leader()) !== undefined,
+  )
 }
 
 function samplesOf({ events }: Timeline): readonly MemorySample[] {
@@ -209,7 +222,10 @@ function samplesOf({ events }: Timeline): readonly MemorySample[] {
 }
 
 /** etcd's memory is not ours to promise. */
-function boundsOf({ coordinators, workers }: Cast, { backend }: RunSettings): readonly MemoryBound[] {
+function boundsOf(
+  { coordinators, workers }: Cast,
+  { backend }: RunSettings,
+): readonly MemoryBound[] {
   const ours = backend === 'raft' ? coordinators.all : []
   return [
     ...ours.map(({ actor }) => ({ name: actor.name, bytesMax: COORDINATOR_BYTES_MAX })),

@@ -67,7 +67,10 @@ export async function gather(options: CastOptions): Promise<Cast> {
   await mkdir(folder)
   const names = (role: string, count: number): readonly string[] =>
     Array.from({ length: count }, (_, index) => `${role}-${index + 1}`)
-  const [coordNames, workerNames] = [names('coord', options.nodes), names('worker', options.workers)]
+  const [coordNames, workerNames] = [
+    names('coord', options.nodes),
+    names('worker', options.workers),
+  ]
   const hosts = await addHosts(lab, [...coordNames, ...workerNames, SPARE])
   const hostOf = (name: string): Host => hosts.get(name)!
   const kept = new Map<string, Kept>()

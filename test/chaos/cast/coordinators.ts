@@ -8,6 +8,7 @@ import { createAdminClient, type AdminClient } from '../../../coord/client/admin
 import { silentLogger } from '../../../lib/system/log.ts'
 import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
 import type { Backend } from '../faults/catalogue.ts'
+import type { Environment } from '../hosts/environment.ts'
 import type { Host } from '../hosts/lab.ts'
 import type { Timeline } from '../timeline.ts'
 import { keep, type Kept } from './kept.ts'
@@ -44,7 +45,7 @@ export type CoordinatorsOptions = {
   /** Where a member keeps its data, and what its processes get to see. */
   placeOf(host: Host): {
     readonly folder: string
-    readonly env: Readonly<Record<string, string>>
+    readonly env: Environment
   }
   problem(text: string): void
 }

