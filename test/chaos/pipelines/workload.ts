@@ -1,0 +1,149 @@
+/**
+ * Traffic over the pipelines: sources change all the time, runs are asked for again and again, also while
+ * one goes on. Ends with sources that stand still and one last good run of each pipeline, after which
+ * every table must hold exactly what its source holds.
+ */
+import type { Catalog } from '../../../catalog/catalog.ts'
+import type { Clock } from '../../../lib/ports.ts'
+import type { HealedRun, HealedShard, LivenessFacts } from './liveness.ts'
+import { PIPELINES, type PipelineName } from './manifest.ts'
+
+export type Requests = {
+  /** Runs that were asked for, and attempts that found the catalog away. */
+  readonly done: () => { readonly asked: number; readonly failed: number }
+  stop(): Promise<void>
+}
+
+export type RequestOptions = {
+  readonly catalog: Catalog
+  readonly clock: Clock
+  /** In [0, 1). */
+  readonly random: () => number
+}
+
+const PAUSE_MS_MAX = 3_000
+/** Runs of a pipeline that are not over: more would only wait. */
+const OPEN_MAX = 3
+const LOOK_MS = 200
+
+/** Asks for runs of pipelines by chance until it is stopped. */
+export function startRequests({ catalog, clock, random }: RequestOptions): Requests {
+  const stopping = new AbortController()
+  const count = { asked: 0, failed: 0 }
+  const ask = async (): Promise<void> => {
+    const pipeline = PIPELINES[Math.floor(random() * PIPELINES.length)] ?? 'events'
+    const overlap = random() < 0.5 ? 'queue' : 'skip'
+    try {
+      const open = await catalog.openRuns()
+      if (open.filter((run) => run.pipeline === pipeline).length >= OPEN_MAX) return
+      await requestRun(catalog, clock, pipeline, overlap)
+      count.asked += 1
+    } catch {
+      // The catalog is away: there will be another time.
+      count.failed += 1
+    }
+  }
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await ask()
+      await clock.sleep(random() * PAUSE_MS_MAX, stopping.signal).catch(() => undefined)
+    }
+  }
+  const running = run()
+  return {
+    done: () => count,
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+async function requestRun(
+  catalog: Catalog,
+  clock: Clock,
+  pipeline: PipelineName,
+  overlap: 'queue' | 'skip',
+): Promise<number> {
+  const manifest = await catalog.manifest()
+  const { runId } = await catalog.requestRun({
+    pipeline,
+    kind: 'run',
+    request: { kind: 'run', fullRefresh: false },
+    trigger: 'manual',
+    fireKey: null,
+    scheduledAt: clock.now(),
+    overlap,
+    manifestVersion: manifest?.version ?? 0,
+    by: 'chaos',
+  })
+  return runId
+}
+
+export type SettleOptions = {
+  readonly catalog: Catalog
+  readonly clock: Clock
+  /** Workers that run now and should be members. */
+  readonly up: readonly string[]
+  readonly sourceFaults: LivenessFacts['sourceFaults']
+  /** Until when everything must be well; waiting goes on for twice that, so that tables can be judged. */
+  readonly withinMs: number
+}
+
+/** Once nothing changes any more and all faults are over: the last runs, and how things stand after them. */
+export async function settle(options: SettleOptions): Promise<LivenessFacts> {
+  const { catalog, clock, up, sourceFaults, withinMs } = options
+  const end = clock.monotonic() + 2 * withinMs
+  const before = await look(catalog)
+  // What an operator would do: everything else of them is judged as it was found.
+  for (const { pipeline, shard, quarantine } of before)
+    if (quarantine !== null) await catalog.quarantineShard({ pipeline, shard }, null)
+  const runs = await Promise.all(PIPELINES.map((name) => lastRun(catalog, clock, name, end)))
+  const members = await membersOf(catalog, clock, up, end)
+  const after = await look(catalog)
+  const quarantined = before.filter(({ quarantine }) => quarantine !== null)
+  const shards = [...quarantined.map((shard) => ({ ...shard, pending: 0 })), ...after]
+  return { runs, workers: { up, members }, shards, sourceFaults }
+}
+
+async function lastRun(
+  catalog: Catalog,
+  clock: Clock,
+  pipeline: PipelineName,
+  end: number,
+): Promise<HealedRun> {
+  const began = clock.monotonic()
+  const run = await requestRun(catalog, clock, pipeline, 'queue')
+  for (;;) {
+    const row = await catalog.run(run)
+    const tookMs = clock.monotonic() - began
+    if (row && row.endedAt !== null)
+      return { pipeline, run, status: row.status, error: row.error, tookMs }
+    if (clock.monotonic() > end) return { pipeline, run, status: undefined, error: null, tookMs }
+    await clock.sleep(LOOK_MS)
+  }
+}
+
+/** Who is there, as the planner says; waits for those who should be. */
+async function membersOf(
+  catalog: Catalog,
+  clock: Clock,
+  up: readonly string[],
+  end: number,
+): Promise<readonly string[]> {
+  for (;;) {
+    const members = (await catalog.workers()).flatMap((row) => (row.isPresent ? [row.name] : []))
+    const isSettled = members.length === up.length && up.every((name) => members.includes(name))
+    if (isSettled || clock.monotonic() > end) return members
+    await clock.sleep(LOOK_MS)
+  }
+}
+
+async function look(catalog: Catalog): Promise<readonly HealedShard[]> {
+  const pending = await catalog.pendingShards(PIPELINES)
+  const rows = await catalog.shards()
+  return rows.flatMap(({ pipeline, shard, paused, quarantine }) => {
+    const waits = pending.filter((part) => part.pipeline === pipeline && part.shard === shard)
+    return [{ pipeline, shard, paused, quarantine, pending: waits.length }]
+  })
+}
