@@ -29,7 +29,8 @@ export type Host = {
   readonly address: string
   /**
    * Starts a program on this host; it must be ended by whoever started it. The pid is the program's own.
-   * Its standard output and error are pipes, its standard input is empty; it dies with this process.
+   * Its standard output and error are pipes, its standard input is empty; it dies with
+   * this process, where the system can tie them.
    */
   spawn(program: string, args: readonly string[], options?: SpawnOptions): ChildProcess
 }
@@ -42,8 +43,19 @@ export type SpawnOptions = {
   readonly user?: { readonly uid: number; readonly gid: number }
 }
 
+export type LabOptions = {
+  /** What chance decides about packets is drawn from it. */
+  readonly seed: number
+}
+
 /** The name of `Lab.runner` in faults of links. */
 export const RUNNER = 'runner'
+
+/** The name is part of the names of things of the system. */
+export function assertHostName(name: string): void {
+  if (!/^[a-z0-9-]{1,20}$/.test(name) || name === 'switch')
+    throw new Error(`"${name}" is no name for a host: up to 20 of a-z, 0-9 and -, and not "switch"`)
+}
 
 /** What is wrong with everything that `from` sends to `to`; several for one direction add up. */
 export type LinkFault = {

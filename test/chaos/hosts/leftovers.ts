@@ -17,8 +17,10 @@ const PLACES = '/tmp'
 /** Name of a network namespace of a lab. */
 export const namespaceOf = (number: number, host: string): string => `hkc-${number}-${host}`
 
-/** Where the lab keeps its files. */
-export const folderOf = (number: number): string => join(PLACES, `hakiri-chaos-${number}`)
+/** Where the lab keeps its files. Of this user alone, who could not remove another's. */
+export const folderOf = (number: number): string => join(PLACES, `${FOLDER_PREFIX}${number}`)
+
+const FOLDER_PREFIX = `hakiri-chaos-${process.getuid?.() ?? 'user'}-`
 
 /** Removes what labs of dead runs have left; gives their numbers. Labs that live are not touched. */
 export async function sweepLeftovers(): Promise<readonly number[]> {
@@ -63,7 +65,9 @@ function kill(pid: number): void {
 async function numbersInUse(): Promise<ReadonlySet<number>> {
   const found = [
     ...(await entries(NAMESPACES)).map((name) => /^hkc-(\d+)-/.exec(name)),
-    ...(await entries(PLACES)).map((name) => /^hakiri-chaos-(\d+)$/.exec(name)),
+    ...(await entries(PLACES))
+      .filter((name) => name.startsWith(FOLDER_PREFIX))
+      .map((name) => /-(\d+)$/.exec(name)),
   ]
   return new Set(found.flatMap((match) => (match ? [Number(match[1])] : [])))
 }

@@ -6,14 +6,16 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { claimNumber } from './claim.ts'
-import { type Host, type Lab, RUNNER, type SpawnOptions } from './lab.ts'
+import {
+  assertHostName,
+  type Host,
+  type Lab,
+  type LabOptions,
+  RUNNER,
+  type SpawnOptions,
+} from './lab.ts'
 import { folderOf, namespaceOf, removeLab, sweepLeftovers } from './leftovers.ts'
 import { startSwitch } from './switch.ts'
-
-export type LabOptions = {
-  /** What chance decides about packets is drawn from it. */
-  readonly seed: number
-}
 
 /** The runner is number 1; numbers are the last bytes of addresses, and the switch knows so many. */
 const HOSTS_MAX = 63
@@ -67,7 +69,6 @@ export async function openNamespaces(options: LabOptions): Promise<Lab> {
   const join = async (name: string, device: string, namespace?: string): Promise<number> => {
     const host = numbers.size + RUNNER_NUMBER
     if (host > HOSTS_MAX) throw new Error(`a lab has at most ${HOSTS_MAX} hosts`)
-    if (numbers.has(name)) throw new Error(`the lab has a host "${name}" already`)
     numbers.set(name, host)
     await wire({ number, host, device, center, ...(namespace === undefined ? {} : { namespace }) })
     await hub.addPort(host, `p${host}`)
@@ -82,8 +83,8 @@ export async function openNamespaces(options: LabOptions): Promise<Lab> {
     folder,
     runner,
     async addHost(name) {
-      if (!/^[a-z0-9-]{1,20}$/.test(name) || name === 'switch')
-        throw new Error(`"${name}" is no name for a host`)
+      assertHostName(name)
+      if (numbers.has(name)) throw new Error(`the lab has a host "${name}" already`)
       const namespace = namespaceOf(number, name)
       await ip(['netns', 'add', namespace])
       return hostOf(name, addressOf(number, await join(name, 'eth0', namespace)), namespace)
