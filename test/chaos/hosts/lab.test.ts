@@ -242,8 +242,9 @@ onlyNamespaces(
       await counting.ended()
       return { seen: Number(seen), doubled: Number(doubled), overtaken: Number(overtaken) }
     }
-    const between = (value: number, low: number, high: number, what: string): void =>
+    const between = (value: number, low: number, high: number, what: string): void => {
       t.true(value >= low && value <= high, `${what}: ${value}`)
+    }
     t.deepEqual(await countOf({}), { seen: 2_000, doubled: 0, overtaken: 0 })
     t.deepEqual(await countOf({ delayMs: 5, jitterMs: 4 }), {
       seen: 2_000,
