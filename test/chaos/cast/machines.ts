@@ -25,16 +25,20 @@ export type MachinesOptions = {
   pidOf(host: string): number | undefined
 }
 
+/** In memory: what a sync costs is up to faults, not to whatever else the machine's disk has to do. */
+const DISK_BYTES: Readonly<Record<Backend, number>> = { raft: 128 << 20, etcd: 384 << 20 }
+
 export async function prepareMachines(options: MachinesOptions): Promise<Machines> {
   const { lab, backend, coordinators, workers, pidOf } = options
   await using cleaning = new AsyncDisposableStack()
   // A program that is linked statically, as etcd is, is reached through its system calls.
   const reach = backend === 'etcd' ? 'trace' : 'preload'
   const isRooted = lab.kind === 'namespaces'
+  const sizeBytes = DISK_BYTES[backend]
   const disks = new Map<string, Disk>()
   if (isRooted)
     for (const name of coordinators)
-      disks.set(name, cleaning.use(await openDisk(lab, { name, reach })))
+      disks.set(name, cleaning.use(await openDisk(lab, { name, reach, sizeBytes })))
   const clocks = new Map<string, HostClock>()
   const areClocksBent = isRooted && (await clocksMissing()) === undefined
   const withClock = backend === 'etcd' ? workers : [...coordinators, ...workers]

@@ -41,7 +41,7 @@ export function renderPage(report: RunReport): string {
 `
 }
 
-const PROBLEMS_SHOWN_MAX = 20
+const PROBLEMS_SHOWN_MAX = 3
 
 function checkRow({ name, problems, seen }: Check): string {
   const isFine = problems.length === 0
@@ -50,9 +50,7 @@ function checkRow({ name, problems, seen }: Check): string {
     .slice(0, PROBLEMS_SHOWN_MAX)
     .map((text) => `<pre>${escapeText(text)}</pre>`)
   const more =
-    problems.length > PROBLEMS_SHOWN_MAX
-      ? `<p>and ${problems.length - PROBLEMS_SHOWN_MAX} more</p>`
-      : ''
+    problems.length > PROBLEMS_SHOWN_MAX ? `and ${problems.length - PROBLEMS_SHOWN_MAX} more` : ''
   return `<tr><td>${mark}</td><td>${escapeText(name)}</td><td>${escapeText(seen)}${shown.join('')}${more}</td></tr>`
 }
 
