@@ -38,12 +38,11 @@ const GROUPS: readonly { readonly name: string; readonly rules: readonly string[
 
 type Found = { readonly check: string; readonly text: string }
 
-export function pipelineChecks({
-  problems,
-  tables,
-  commits,
-  versions,
-}: PipelinesAudit): readonly Check[] {
+/** `settled` says how long the last runs took. */
+export function pipelineChecks(
+  { problems, tables, commits, versions }: PipelinesAudit,
+  settled: string,
+): readonly Check[] {
   const all = [...tables.values()]
   const total = (of: (table: (typeof all)[number]) => number): number =>
     all.reduce((sum, table) => sum + of(table), 0)
@@ -52,6 +51,7 @@ export function pipelineChecks({
     rows,
     tables: `${versions} versions, ${total((table) => table.checkpoints)} checkpoints, ${total((table) => table.orphans.files)} orphans`,
     writers: `${commits} commits`,
+    liveness: settled,
   }
   const known = new Set(GROUPS.flatMap(({ rules }) => rules))
   const named = GROUPS.map(({ name, rules }) => ({

@@ -10,6 +10,7 @@ import { type Event, EventType } from '../../proto/gen/kv.ts'
 import type { Kept } from './cast/kept.ts'
 import type { Coordinators } from './cast/coordinators.ts'
 import type { Claims } from './pipelines/writers.ts'
+import type { Slowness } from './slowness.ts'
 import type { Timeline } from './timeline.ts'
 
 /** Ends when it is disposed of; what it found is there then. */
@@ -48,9 +49,15 @@ export function observeLeaders(coordinators: Coordinators, timeline: Timeline): 
   })
 }
 
-export function observeMemory(kept: () => readonly Kept[], timeline: Timeline): Observer {
+/** Memory of each process, and how long they all had to wait for a processor. */
+export function observeMemory(
+  kept: () => readonly Kept[],
+  timeline: Timeline,
+  slowness: Slowness,
+): Observer {
   let looks = 0
   const look = async (): Promise<void> => {
+    await slowness.look(kept().flatMap((one) => one.pid() ?? []))
     for (const one of kept()) {
       const memory = await one.memory()
       if (!memory) continue
@@ -62,12 +69,19 @@ export function observeMemory(kept: () => readonly Kept[], timeline: Timeline): 
   return repeat(MEMORY_MS, look, { problems: () => [], seen: () => `${looks} looks` })
 }
 
+export type HolderObserver = Observer & {
+  /** Resolves when nothing is missed from now on. */
+  readonly begun: Promise<unknown>
+  /** Everyone who has claimed a unit; undefined when some of it was compacted away unseen. */
+  claims(): Claims | undefined
+}
+
 /** Every claim from now on: the coordinator shows each change once (K2), so none is missed. */
 export function observeHolders(
   client: CoordClient,
   prefix: string,
   timeline: Timeline,
-): Observer & { claims(): Claims } {
+): HolderObserver {
   const keys = createKeys(prefix)
   const holderOf = createHolderReader()
   const ended = new AbortController()
@@ -87,16 +101,22 @@ export function observeHolders(
     if (worker !== undefined) claimed.set(unit, (claimed.get(unit) ?? new Set()).add(worker))
     if (worker !== before) timeline.add({ kind: 'holder', unit, worker })
   }
+  const begun = Promise.withResolvers<unknown>()
+  let isWhole = true
   const follow = async (): Promise<void> => {
     while (!ended.signal.aborted) {
       await using watcher = client.watch(keys.all.key, {
         rangeEnd: keys.all.rangeEnd,
         signal: ended.signal,
       })
+      watcher.created.then(begun.resolve, begun.reject)
       for await (const batch of watcher) {
         if (batch.kind === 'events') batch.events.forEach(take)
         // What happened in between is not known: nobody is taken for a holder any more.
-        if (batch.kind === 'compacted') holders.clear()
+        if (batch.kind === 'compacted') {
+          holders.clear()
+          isWhole = false
+        }
       }
     }
   }
@@ -105,7 +125,8 @@ export function observeHolders(
   })
   return {
     problems: () => problems,
-    claims: () => claimed,
+    begun: begun.promise,
+    claims: () => (isWhole ? claimed : undefined),
     seen: () =>
       `${claimed.size} units, ${[...claimed.values()].reduce((sum, { size }) => sum + size, 0)} different holders`,
     async [Symbol.asyncDispose]() {

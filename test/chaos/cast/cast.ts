@@ -13,13 +13,14 @@ import { cordonWorker } from '../../../worker/operate.ts'
 import { operatorOf } from '../../../cli/cluster.ts'
 import { createDice } from '../../simulation/random.ts'
 import { createBook } from '../faults/book.ts'
-import type { Backend, Troupe } from '../faults/catalogue.ts'
+import { type Backend, SPARE_HOST as SPARE, type Troupe } from '../faults/catalogue.ts'
 import type { BucketMoodLine, Stage } from '../faults/stage.ts'
 import type { Host, Lab } from '../hosts/lab.ts'
 import type { ApiFaults } from '../pipelines/api-server.ts'
 import type { BucketMood } from '../pipelines/bucket-server.ts'
 import type { HostPostgres } from '../pipelines/host-postgres.ts'
 import { type Pipelines, startPipelines } from '../pipelines/pipelines.ts'
+import { type HolderObserver, observeHolders } from '../observe.ts'
 import type { Timeline } from '../timeline.ts'
 import { type Coordinators, createCoordinators } from './coordinators.ts'
 import type { Kept } from './kept.ts'
@@ -32,6 +33,7 @@ export type Cast = AsyncDisposable & {
   readonly coordinators: Coordinators
   readonly pipelines: Pipelines
   readonly client: CoordClient
+  readonly holders: HolderObserver
   /** Workers that are meant to be up when nothing is wrong. */
   readonly workers: readonly ChaosWorker[]
   readonly processes: readonly Kept[]
@@ -48,7 +50,6 @@ export type CastOptions = {
   problem(text: string): void
 }
 
-const SPARE = 'worker-spare'
 const READY_MS = 30_000
 const LOOK_MS = 100
 /** What the API does wrong all the time. */
@@ -96,6 +97,16 @@ export async function gather(options: CastOptions): Promise<Cast> {
   )
   for (const { actor } of coordinators.all) actor.start()
   await untilLed(coordinators)
+  const client = cleaning.use(
+    createCoordClient(
+      { endpoints: coordinators.endpoints, attemptMs: 2_000, readMs: 10_000 },
+      { clock: systemClock, random: systemRandom, logger: silentLogger },
+    ),
+  )
+  // Before the first worker: nobody may claim unseen.
+  const prefix = `hakiri/${pipelines.catalog.id}/`
+  const holders = cleaning.use(observeHolders(client, prefix, timeline))
+  await holders.begun
   const workers = new Map<string, ChaosWorker>()
   for (const name of [...workerNames, SPARE]) {
     const worker = await createWorker({
@@ -115,12 +126,6 @@ export async function gather(options: CastOptions): Promise<Cast> {
   for (const { actor } of [...coordinators.all, ...workers.values()]) kept.set(actor.name, actor)
   for (const { actor } of steady) actor.start()
   await untilMembers(pipelines, workerNames)
-  const client = cleaning.use(
-    createCoordClient(
-      { endpoints: coordinators.endpoints, attemptMs: 2_000, readMs: 10_000 },
-      { clock: systemClock, random: systemRandom, logger: silentLogger },
-    ),
-  )
   const troupe: Troupe = {
     backend,
     coordinators: coordNames,
@@ -149,6 +154,7 @@ export async function gather(options: CastOptions): Promise<Cast> {
     coordinators,
     pipelines,
     client,
+    holders,
     workers: steady,
     processes: [...kept.values()],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

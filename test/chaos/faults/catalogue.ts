@@ -28,6 +28,8 @@ export const CATALOG_HOST = 'catalog'
 export const SOURCE_HOST = 'source'
 export const BUCKET_HOST = 'bucket'
 export const API_HOST = 'api'
+/** A worker that runs only while a fault wants it. */
+export const SPARE_HOST = 'worker-spare'
 
 export type Family =
   | 'kill'
@@ -72,6 +74,7 @@ export type Hit =
   | typeof SOURCE_HOST
   | typeof BUCKET_HOST
   | typeof API_HOST
+  | typeof SPARE_HOST
 
 /** `members`: who is a coordinator, and the disks of coordinators: of those only one at a time is at risk. */
 export type Lock =
@@ -545,7 +548,7 @@ export const CATALOGUE = {
   'add-worker': row({
     family: 'members',
     what: 'one more worker joins, and leaves in good order at the end',
-    hits: ['workers'],
+    hits: [SPARE_HOST],
     seconds: [4, 12],
     weight: 2,
     locks: [],
@@ -633,6 +636,7 @@ export function drawHosts(kind: FaultKind, troupe: Troupe, dice: Dice): readonly
       case SOURCE_HOST:
       case BUCKET_HOST:
       case API_HOST:
+      case SPARE_HOST:
         return [hit]
     }
   })
