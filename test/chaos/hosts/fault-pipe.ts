@@ -71,7 +71,8 @@ export function createFaultPipe(
       case 'end':
         return void to.end()
       case 'reset':
-        return void to.resetAndDestroy()
+        // A socket whose end has been sent cannot be reset any more; its handle would stay for ever.
+        return void (to.writableEnded ? to.destroy() : to.resetAndDestroy())
     }
   }
   to.on('drain', look)
