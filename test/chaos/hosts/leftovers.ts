@@ -72,6 +72,7 @@ function kill(pid: number): void {
 async function numbersInUse(): Promise<ReadonlySet<number>> {
   const found = [
     ...(await entries(NAMESPACES)).map((name) => /^hkc-(\d+)-/.exec(name)),
+    ...(await entries(DEVICES)).map((name) => /^hkc(\d+)$/.exec(name)),
     ...(await entries(PLACES))
       .filter((name) => name.startsWith(FOLDER_PREFIX))
       .map((name) => /-(\d+)$/.exec(name)),

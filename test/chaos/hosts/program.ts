@@ -56,8 +56,10 @@ async function lab(): Promise<void> {
   const opened = await openNamespaces({ seed: 1 })
   const host = await opened.addHost('host')
   await openDisk(opened, { name: 'data', reach: 'trace', sizeBytes: 1 << 20 })
-  const program = host.spawn('sleep', ['60'])
-  process.send?.({ number: opened.number, pid: program.pid })
+  // The program dies with this process; its child does not.
+  const program = host.spawn('sh', ['-c', 'sleep 60 </dev/null >/dev/null 2>&1 & echo $!; wait'])
+  const [child] = program.stdout ? ((await once(program.stdout, 'data')) as [Buffer]) : []
+  process.send?.({ number: opened.number, pid: program.pid, child: Number(child) })
   setInterval(() => undefined, PERIOD_MS)
 }
 
