@@ -11,11 +11,15 @@ import { tryClaim } from './claim.ts'
 const run = promisify(execFile)
 
 const NAMESPACES = '/run/netns'
+const DEVICES = '/sys/class/net'
 /** The same for every run, whatever its TMPDIR: one finds what another has left. */
 const PLACES = '/tmp'
 
 /** Name of a network namespace of a lab. */
 export const namespaceOf = (number: number, host: string): string => `hkc-${number}-${host}`
+
+/** Name of the interface by which this process reaches the hosts of a lab. */
+export const deviceOf = (number: number): string => `hkc${number}`
 
 /** Where the lab keeps its files. Of this user alone, who could not remove another's. */
 export const folderOf = (number: number): string => join(PLACES, `${FOLDER_PREFIX}${number}`)
@@ -40,6 +44,9 @@ export async function removeLab(number: number): Promise<void> {
   const names = (await entries(NAMESPACES)).filter((name) =>
     name.startsWith(namespaceOf(number, '')),
   )
+  // A namespace goes some time after its name; its end of this link must be gone at once, for the next lab.
+  if ((await entries(DEVICES)).includes(deviceOf(number)))
+    await run('ip', ['link', 'delete', deviceOf(number)])
   for (const name of names) await removeNamespace(name)
   const folder = folderOf(number)
   for (const place of await mountsIn(folder)) await run('umount', ['--lazy', place])
@@ -65,6 +72,7 @@ function kill(pid: number): void {
 async function numbersInUse(): Promise<ReadonlySet<number>> {
   const found = [
     ...(await entries(NAMESPACES)).map((name) => /^hkc-(\d+)-/.exec(name)),
+    ...(await entries(DEVICES)).map((name) => /^hkc(\d+)$/.exec(name)),
     ...(await entries(PLACES))
       .filter((name) => name.startsWith(FOLDER_PREFIX))
       .map((name) => /-(\d+)$/.exec(name)),

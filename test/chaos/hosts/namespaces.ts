@@ -14,7 +14,7 @@ import {
   RUNNER,
   type SpawnOptions,
 } from './lab.ts'
-import { folderOf, namespaceOf, removeLab, sweepLeftovers } from './leftovers.ts'
+import { deviceOf, folderOf, namespaceOf, removeLab, sweepLeftovers } from './leftovers.ts'
 import { startSwitch } from './switch.ts'
 
 /** The runner is number 1; numbers are the last bytes of addresses, and the switch knows so many. */
@@ -74,7 +74,7 @@ export async function openNamespaces(options: LabOptions): Promise<Lab> {
     await hub.addPort(host, `p${host}`)
     return host
   }
-  await join(RUNNER, `hkc${number}`)
+  await join(RUNNER, deviceOf(number))
   const runner = hostOf(RUNNER, addressOf(number, RUNNER_NUMBER))
   const kept = cleaning.move()
   return {

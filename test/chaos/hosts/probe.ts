@@ -13,7 +13,8 @@ import { createInterface } from 'node:readline'
 const BEAT_MS = 20
 const TICK_MS = 50
 const PACE = 50
-const ENDS = 50
+const ENDS = 20
+const RECEIVE_BYTES = 1 << 20
 
 const [mode, address = '', portText = '', amountText = '0'] = process.argv.slice(2)
 const port = Number(portText)
@@ -102,7 +103,11 @@ function count(): void {
     seen.add(n)
     highest = Math.max(highest, n)
   })
-  socket.bind(port, address, () => say('listening'))
+  socket.bind(port, address, () => {
+    // What a starved process has not read yet must find room: it would look lost on the way.
+    socket.setRecvBufferSize(RECEIVE_BYTES)
+    say('listening')
+  })
 }
 
 /** In small lots, so that no buffer on the way overflows. */

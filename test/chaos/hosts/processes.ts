@@ -109,8 +109,15 @@ function launch(child: ChildProcess, log: Log): Running {
   child.once('error', reject)
   const end = (code: number | null, signal: NodeJS.Signals | null): void =>
     resolve(code ?? signal ?? 1)
-  // Its last words are waited for, but not for ever: somebody else may hold the pipes.
-  child.once('exit', (code, signal) => setTimeout(end, LAST_WORDS_MS, code, signal).unref())
+  // Its last words are waited for, but not for ever: a child that outlives it may hold the pipes.
+  child.once('exit', (code, signal) => {
+    const letGo = setTimeout(() => {
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+      end(code, signal)
+    }, LAST_WORDS_MS)
+    child.once('close', () => clearTimeout(letGo))
+  })
   child.once('close', end)
   for (const stream of [child.stdout, child.stderr]) {
     let rest = ''
