@@ -100,7 +100,7 @@ function placeUnanswered(
 
 function valuesOf({ request }: Operation): readonly string[] {
   if (request.kind !== 'kv') return []
-  return [...request.then, ...request.else].flatMap((step) =>
+  return [...request.success, ...request.failure].flatMap((step) =>
     step.kind === 'put' ? [step.value] : [],
   )
 }
@@ -165,7 +165,7 @@ function floatingDeletes(operations: readonly Operation[]): Map<string, Operatio
   const floating = new Map<string, Operation>()
   for (const op of operations) {
     if (op.request.kind !== 'kv' || op.outcome.kind !== 'unknown') continue
-    const [step, ...more] = op.request.then
+    const [step, ...more] = op.request.success
     if (step?.kind === 'delete' && more.length === 0 && step.end === undefined)
       floating.set(step.key, op)
   }
@@ -210,7 +210,7 @@ function settleDeletes(
   floating: ReadonlyMap<string, Operation>,
 ): void {
   if (floating.size === 0 || !response) return
-  const steps = response.succeeded ? request.then : request.else
+  const steps = response.succeeded ? request.success : request.failure
   for (const [at, step] of steps.entries()) {
     const result = response.results[at]
     if (result?.kind !== 'got' || step.kind !== 'get') continue

@@ -1,8 +1,8 @@
 /**
  * The search for an order of the operations on one register. Three facts keep it small without losing
  * an answer: what only reads, and can come next, may as well come next; a value that is overwritten never
- * comes back, so whoever must still read it forbids that; and a delete that may never have happened
- * is worth trying only right before somebody finds nothing.
+ * comes back, so whoever must still read it forbids that; and a write that may never have happened is
+ * worth trying only right before somebody who can tell.
  */
 import type { RegisterOp, Value } from './linearizable.ts'
 
@@ -51,18 +51,27 @@ export function search(all: readonly RegisterOp[], stepsMax: number): Verdict {
   }
 }
 
-/** Without unknown writes whose value nobody found: whether they happened makes no difference. */
+/**
+ * Without unknown writes that make no difference: nobody found their value, nor can anybody owe to them
+ * that there was something at all.
+ */
 function withoutUseless(ops: readonly RegisterOp[]): readonly RegisterOp[] {
   let kept = ops
   for (;;) {
-    const found = new Set(kept.map(({ need }) => (need.kind === 'value' ? need.value : null)))
-    const rest = kept.filter(
-      ({ completedUs, write }) =>
-        completedUs < Infinity || write === null || found.has(write ?? null),
-    )
+    const found = valuesFound(kept)
+    const isVague = kept.some(({ need }) => need.kind === 'something')
+    const rest = kept.filter(({ completedUs, write, need }) => {
+      if (completedUs < Infinity || write === null || found.has(write ?? null)) return true
+      // Where it exchanges one value for another there was something anyway.
+      return isVague && !(need.kind === 'value' && need.value !== null)
+    })
     if (rest.length === kept.length) return rest
     kept = rest
   }
+}
+
+function valuesFound(ops: readonly RegisterOp[]): ReadonlySet<Value> {
+  return new Set(ops.map(({ need }) => (need.kind === 'value' ? need.value : null)))
 }
 
 type Board = {
@@ -87,6 +96,7 @@ function createBoard(ops: readonly RegisterOp[]): Board {
   if (end === 0) next[0] = 0
   const isPlaced = new Uint8Array(end)
   const readers = countReaders(ops)
+  const found = valuesFound(ops)
   let missing = ops.filter(({ completedUs }) => completedUs < Infinity).length
   let value: Value = null
 
@@ -137,7 +147,7 @@ function createBoard(ops: readonly RegisterOp[]): Board {
       const allowed = open().filter((at) => fits(ops[at]!, value))
       const reading = allowed.find((at) => ops[at]!.write === undefined)
       if (reading !== undefined) return [reading]
-      return chooseWrites(ops, open(), allowed).filter((at) => waiting(ops[at]!) === 0)
+      return chooseWrites(ops, found, open(), allowed).filter((at) => waiting(ops[at]!) === 0)
     },
     name() {
       let last = end - 1
@@ -162,24 +172,36 @@ function fits({ need }: RegisterOp, value: Value): boolean {
   }
 }
 
-/** What must happen first, then what may; of deletes that may, the oldest, if of use. */
+/**
+ * What must happen first, then what may. Of writes without a condition that nobody can tell apart, which
+ * are deletes and puts whose value nobody found, the oldest will do, and only before somebody who
+ * finds nothing, or something.
+ */
 function chooseWrites(
   ops: readonly RegisterOp[],
+  found: ReadonlySet<Value>,
   open: readonly number[],
   allowed: readonly number[],
 ): readonly number[] {
-  const isPlain = (at: number): boolean => ops[at]!.need.kind === 'any'
+  const needs = open.map((at) => ops[at]!.need)
+  const isMissed = needs.some((need) => need.kind === 'value' && need.value === null)
+  const isVague = needs.some(({ kind }) => kind === 'something')
   const must = allowed.filter((at) => ops[at]!.completedUs < Infinity)
   const may = allowed.filter((at) => ops[at]!.completedUs === Infinity)
-  const puts = may.filter((at) => ops[at]!.write !== null)
-  const isMissed = open.some((at) => {
-    const { need } = ops[at]!
-    return need.kind === 'value' && need.value === null
-  })
-  if (!isMissed) return [...must, ...puts]
   const deletes = may.filter((at) => ops[at]!.write === null)
-  const [plain, others] = [deletes.filter(isPlain), deletes.filter((at) => !isPlain(at))]
-  return [...must, ...puts, ...others, ...plain.slice(0, 1)]
+  const puts = may.filter((at) => ops[at]!.write !== null)
+  const named = puts.filter((at) => found.has(ops[at]!.write ?? null))
+  const nameless = puts.filter((at) => !named.includes(at))
+  const oldest = (some: readonly number[]): readonly number[] => {
+    const plain = some.filter((at) => ops[at]!.need.kind === 'any')
+    return [...some.filter((at) => !plain.includes(at)), ...plain.slice(0, 1)]
+  }
+  return [
+    ...must,
+    ...named,
+    ...(isMissed ? oldest(deletes) : []),
+    ...(isVague ? oldest(nameless) : []),
+  ]
 }
 
 function countReaders(ops: readonly RegisterOp[]): Map<string, number> {

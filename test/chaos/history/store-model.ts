@@ -73,10 +73,10 @@ export function createStoreModel(): StoreModel {
     get: (key) => kvs.get(key),
     range,
     remove,
-    apply({ compare, then, else: otherwise }, revision) {
+    apply({ compare, success, failure }, revision) {
       const succeeded = compare.every((one) => holds(one, kvs.get(one.key)))
       const changes: Change[] = []
-      const steps = succeeded ? then : otherwise
+      const steps = succeeded ? success : failure
       const results = steps.map((one) => step(one, revision, changes))
       return { succeeded, results, changes }
     },
