@@ -166,8 +166,8 @@ function floatingDeletes(operations: readonly Operation[]): Map<string, Operatio
   for (const op of operations) {
     if (op.request.kind !== 'kv' || op.outcome.kind !== 'unknown') continue
     const [step, ...more] = op.request.success
-    if (step?.kind === 'delete' && more.length === 0 && step.end === undefined)
-      floating.set(step.key, op)
+    const isOne = step?.kind === 'delete' && more.length === 0 && step.end === undefined
+    if (isOne && !floating.has(step.key)) floating.set(step.key, op)
   }
   return floating
 }
@@ -203,7 +203,7 @@ function ruleOf({ isWrite, response, request }: Placed, answer: Answer): string 
   return request.isSerializable ? 'serializable-read-wrong' : 'read-wrong'
 }
 
-/** A delete without an answer has happened at the latest before the first read that lacks its key. */
+/** A delete without an answer has happened at the latest before the first answer that lacks its key. */
 function settleDeletes(
   model: StoreModel,
   { op, request, response }: Placed,
@@ -213,8 +213,8 @@ function settleDeletes(
   const steps = response.succeeded ? request.success : request.failure
   for (const [at, step] of steps.entries()) {
     const result = response.results[at]
-    if (result?.kind !== 'got' || step.kind !== 'get') continue
-    const present = new Set(result.kvs.map(({ key }) => key))
+    if (!result || step.kind === 'put') continue
+    const present = new Set(kvsOf(result).map(({ key }) => key))
     for (const { key } of model.range(step.key, step.end)) {
       const by = floating.get(key)
       if (by && !present.has(key) && by.invokedUs < op.completedUs) model.remove(key)

@@ -1,13 +1,11 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { replay } from './by-revision.ts'
 import { checkRound } from './check.ts'
-import { draws, manyKeysRound, registerRound } from './generate.ts'
+import { draws, registerRound } from './generate.ts'
 import { checkLinearizable, toRegisterOp } from './linearizable.ts'
-import { linesOf, readRounds } from './ndjson.ts'
 import { search } from './register-search.ts'
 import type { RegisterOp, Value } from './linearizable.ts'
-import type { KvRequest, Operation, Problem, Round, StepResult } from './types.ts'
+import type { KvRequest, Operation, StepResult } from './types.ts'
 
 const MANY = { min: 1, max: 150 }
 const rules = (problems: readonly { readonly rule: string }[]): string[] => [
