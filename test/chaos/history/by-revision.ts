@@ -213,7 +213,8 @@ function settleDeletes(
   const steps = response.succeeded ? request.success : request.failure
   for (const [at, step] of steps.entries()) {
     const result = response.results[at]
-    if (!result || step.kind === 'put') continue
+    const isBlind = result?.kind === 'deleted' && result.count > 0 && !result.prevs
+    if (!result || isBlind || step.kind === 'put') continue
     const present = new Set(kvsOf(result).map(({ key }) => key))
     for (const { key } of model.range(step.key, step.end)) {
       const by = floating.get(key)

@@ -24,7 +24,7 @@ type Frame = {
 export function search(all: readonly RegisterOp[], stepsMax: number): Verdict {
   const ops = withoutUseless(all).toSorted((a, b) => a.invokedUs - b.invokedUs)
   const board = createBoard(ops)
-  const known = new Set<string>()
+  const known = createMemory()
   const frames: Frame[] = [{ op: -1, before: null, choices: board.choices(), next: 0 }]
   let best: { placed: number; stuck: readonly number[] } = { placed: -1, stuck: [] }
   for (let steps = 0; ;) {
@@ -41,13 +41,28 @@ export function search(all: readonly RegisterOp[], stepsMax: number): Verdict {
     }
     if (++steps > stepsMax) return { kind: 'undecided' }
     const before = board.place(choice)
-    const name = board.name()
-    if (known.has(name)) {
+    if (known.isKnown(board.name(), board.used())) {
       board.lift(choice, before)
       continue
     }
-    known.add(name)
     frames.push({ op: choice, before, choices: board.choices(), next: 0 })
+  }
+}
+
+/**
+ * Where the search has been. A place that was left without success need not be tried again with as many
+ * or more of the writes used up that may never have happened: what is left there was left before.
+ */
+function createMemory(): { isKnown(name: string, used: bigint): boolean } {
+  const places = new Map<string, bigint[]>()
+  return {
+    isKnown(name, used) {
+      const before = places.get(name)
+      if (!before) places.set(name, [used])
+      else if (before.some((less) => (less & used) === less)) return true
+      else before.push(used)
+      return false
+    },
   }
 }
 
@@ -83,8 +98,10 @@ type Board = {
   /** What time allows to come next. */
   open(): readonly number[]
   isDone(): boolean
-  /** The same for two ways to the same place. */
+  /** The same for two ways to the same place, whatever was used up on the way. */
   name(): string
+  /** The writes that may never have happened and were placed, as bits. */
+  used(): bigint
 }
 
 /** Operations by the time they were sent, those that are not placed yet linked in that order. */
@@ -95,6 +112,9 @@ function createBoard(ops: readonly RegisterOp[]): Board {
   const prev = Int32Array.from({ length: end + 1 }, (_, at) => (at === 0 ? end : at - 1))
   if (end === 0) next[0] = 0
   const isPlaced = new Uint8Array(end)
+  let unknowns = 0n
+  const bits = ops.map(({ completedUs }) => (completedUs < Infinity ? 0n : 1n << unknowns++))
+  let used = 0n
   const readers = countReaders(ops)
   const found = valuesFound(ops)
   let missing = ops.filter(({ completedUs }) => completedUs < Infinity).length
@@ -132,6 +152,7 @@ function createBoard(ops: readonly RegisterOp[]): Board {
       next[prev[at]!] = next[at]!
       prev[next[at]!] = prev[at]!
       isPlaced[at] = 1
+      used |= bits[at]!
       count(op, -1)
       if (op.write !== undefined) value = op.write
       return before
@@ -140,6 +161,7 @@ function createBoard(ops: readonly RegisterOp[]): Board {
       next[prev[at]!] = at
       prev[next[at]!] = at
       isPlaced[at] = 0
+      used &= ~bits[at]!
       count(ops[at]!, 1)
       value = before
     },
@@ -151,11 +173,12 @@ function createBoard(ops: readonly RegisterOp[]): Board {
     },
     name() {
       let last = end - 1
-      while (last >= 0 && isPlaced[last] === 0) last--
+      while (last >= 0 && (isPlaced[last] === 0 || bits[last] !== 0n)) last--
       let name = `${last}:${value ?? ''}${value === null ? '-' : '='}`
-      for (let at = next[end]!; at < last; at = next[at]!) name += `,${at}`
+      for (let at = next[end]!; at < last; at = next[at]!) if (bits[at] === 0n) name += `,${at}`
       return name
     },
+    used: () => used,
   }
 }
 
@@ -173,9 +196,9 @@ function fits({ need }: RegisterOp, value: Value): boolean {
 }
 
 /**
- * What must happen first, then what may. Of writes without a condition that nobody can tell apart, which
- * are deletes and puts whose value nobody found, the oldest will do, and only before somebody who
- * finds nothing, or something.
+ * What must happen first, then what may. Of writes that nobody can tell apart, which are deletes
+ * and puts whose value nobody found, the oldest with a condition will do for all that have the same, and
+ * only before somebody who finds nothing, or something.
  */
 function chooseWrites(
   ops: readonly RegisterOp[],
@@ -193,8 +216,8 @@ function chooseWrites(
   const named = puts.filter((at) => found.has(ops[at]!.write ?? null))
   const nameless = puts.filter((at) => !named.includes(at))
   const oldest = (some: readonly number[]): readonly number[] => {
-    const plain = some.filter((at) => ops[at]!.need.kind === 'any')
-    return [...some.filter((at) => !plain.includes(at)), ...plain.slice(0, 1)]
+    const classes = Map.groupBy(some, (at) => JSON.stringify(ops[at]!.need))
+    return [...classes.values()].map(([first]) => first!)
   }
   return [
     ...must,
