@@ -463,3 +463,36 @@ test('watches must agree about what only they can tell', (t) => {
   t.true(rules(checkWatches(two(6), truth)).includes('event-disputed'))
   t.true(rules(checkWatches(two(5), { ...truth, loose: new Set() })).includes('event-phantom'))
 })
+
+test('two hundred thousand operations are checked in seconds of work', (t) => {
+  const operations = Array.from({ length: 200_000 }, (_, id): Operation => {
+    const key = `k/${id % 1_000}`
+    const [invokedUs, revision] = [id * 10, Math.floor(id / 2) + 2]
+    const mod = Math.floor((id - 1) / 2) + 2
+    const isPut = id % 2 === 0
+    // Each key is put once in its own place, under a name that is not in order, and read at once.
+    const name = `${isPut ? key : `k/${(id - 1) % 1_000}`}/${isPut ? id : id - 1}`
+    const value = `v${isPut ? id : id - 1}`
+    const found: Kv = { key: name, value, create: mod, mod, version: 1 }
+    const step = isPut
+      ? ({ kind: 'put', key: name, value } as const)
+      : ({ kind: 'get', key: name } as const)
+    const result: StepResult = isPut ? { kind: 'put', prev: null } : { kind: 'got', kvs: [found] }
+    const response = { kind: 'kv', revision, succeeded: true, results: [result] } as const
+    const request = { kind: 'kv', compare: [], success: [step], failure: [] } as const
+    return {
+      id,
+      client: 'c',
+      invokedUs,
+      completedUs: invokedUs + 15,
+      request,
+      outcome: { kind: 'ok', response },
+    }
+  })
+  const before = process.cpuUsage().user
+  t.deepEqual(checkByRevision({ operations }), [])
+  const seconds = (process.cpuUsage().user - before) / 1e6
+  t.log(`${seconds.toFixed(1)} s`)
+  // Far above what it takes, so that only what grows with the square is caught.
+  t.true(seconds < 20, `${seconds} s`)
+})
