@@ -100,7 +100,7 @@ function placeUnanswered(
 
 function valuesOf({ request }: Operation): readonly string[] {
   if (request.kind !== 'kv') return []
-  return [...request.then, ...request.else].flatMap((step) =>
+  return [...request.success, ...request.failure].flatMap((step) =>
     step.kind === 'put' ? [step.value] : [],
   )
 }
@@ -165,9 +165,9 @@ function floatingDeletes(operations: readonly Operation[]): Map<string, Operatio
   const floating = new Map<string, Operation>()
   for (const op of operations) {
     if (op.request.kind !== 'kv' || op.outcome.kind !== 'unknown') continue
-    const [step, ...more] = op.request.then
-    if (step?.kind === 'delete' && more.length === 0 && step.end === undefined)
-      floating.set(step.key, op)
+    const [step, ...more] = op.request.success
+    const isOne = step?.kind === 'delete' && more.length === 0 && step.end === undefined
+    if (isOne && !floating.has(step.key)) floating.set(step.key, op)
   }
   return floating
 }
@@ -203,18 +203,19 @@ function ruleOf({ isWrite, response, request }: Placed, answer: Answer): string 
   return request.isSerializable ? 'serializable-read-wrong' : 'read-wrong'
 }
 
-/** A delete without an answer has happened at the latest before the first read that lacks its key. */
+/** A delete without an answer has happened at the latest before the first answer that lacks its key. */
 function settleDeletes(
   model: StoreModel,
   { op, request, response }: Placed,
   floating: ReadonlyMap<string, Operation>,
 ): void {
   if (floating.size === 0 || !response) return
-  const steps = response.succeeded ? request.then : request.else
+  const steps = response.succeeded ? request.success : request.failure
   for (const [at, step] of steps.entries()) {
     const result = response.results[at]
-    if (result?.kind !== 'got' || step.kind !== 'get') continue
-    const present = new Set(result.kvs.map(({ key }) => key))
+    const isBlind = result?.kind === 'deleted' && result.count > 0 && !result.prevs
+    if (!result || isBlind || step.kind === 'put') continue
+    const present = new Set(kvsOf(result).map(({ key }) => key))
     for (const { key } of model.range(step.key, step.end)) {
       const by = floating.get(key)
       if (by && !present.has(key) && by.invokedUs < op.completedUs) model.remove(key)

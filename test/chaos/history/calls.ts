@@ -52,18 +52,18 @@ async function sendKv(
   request: KvRequest,
   options: CallOptions,
 ): Promise<KvResponse> {
-  const [step, ...more] = request.then
-  const isPlain = more.length + request.else.length + request.compare.length === 0
+  const [step, ...more] = request.success
+  const isPlain = more.length + request.failure.length + request.compare.length === 0
   if (step && isPlain) return sendStep(client, request, step, options)
   const { revision, succeeded, responses } = await client.txn(
     {
       compare: request.compare.map(toCompare),
-      success: request.then.map(toStep),
-      failure: request.else.map(toStep),
+      success: request.success.map(toStep),
+      failure: request.failure.map(toStep),
     },
     options,
   )
-  const steps = succeeded ? request.then : request.else
+  const steps = succeeded ? request.success : request.failure
   const results = responses.map((response, at) => toResult(response, steps[at]))
   return { kind: 'kv', revision, succeeded, results }
 }

@@ -51,13 +51,13 @@ function checkClosed({ finalRevision }: Round): Finding[] {
 
 /** What vanishes with a lease has no operation, so reads cannot be held against the replay. */
 function onlyPuts({ request }: Operation): boolean {
-  return request.kind === 'kv' && request.then.every(({ kind }) => kind === 'put')
+  return request.kind === 'kv' && request.success.every(({ kind }) => kind === 'put')
 }
 
 function leasedKeys(operations: readonly Operation[]): readonly string[] {
   return operations.flatMap(({ request }) =>
     request.kind === 'kv'
-      ? request.then.flatMap((step) =>
+      ? request.success.flatMap((step) =>
           step.kind === 'put' && step.lease !== undefined ? [step.key] : [],
         )
       : [],

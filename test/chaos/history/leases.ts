@@ -51,7 +51,7 @@ function collect(operations: readonly Operation[]): readonly Lease[] {
     if (request.kind === 'grant' && outcome.kind === 'ok' && outcome.response.kind === 'lease')
       granted.set(outcome.response.lease, [op])
     if (request.kind === 'kv' && outcome.kind === 'ok')
-      for (const step of request.then)
+      for (const step of request.success)
         if (step.kind === 'put' && step.lease !== undefined)
           ownerOf.set(step.key, { lease: step.lease, fromUs: op.completedUs })
   }
@@ -77,7 +77,7 @@ function leasesOf(
     case 'remaining':
       return [request.lease]
     case 'kv':
-      return request.then.flatMap((step) => {
+      return request.success.flatMap((step) => {
         if (step.kind === 'put') return step.lease ?? []
         const owner = ownerOf.get(step.key)
         return owner && step.kind === 'get' && owner.fromUs < invokedUs ? owner.lease : []

@@ -76,14 +76,14 @@ function findOrphan(ops: readonly RegisterOp[]): RegisterOp | undefined {
 
 function keyOf({ request }: Operation): string | undefined {
   if (request.kind !== 'kv' || request.isSerializable) return undefined
-  return (request.then[0] ?? request.else[0])?.key
+  return (request.success[0] ?? request.failure[0])?.key
 }
 
 /** The operation on a register; nothing for what has no effect and tells nothing. */
 export function toRegisterOp(operation: Operation): readonly RegisterOp[] {
   const { id, invokedUs, request, outcome } = operation
   if (request.kind !== 'kv' || outcome.kind === 'failed') return []
-  const step = request.then[0]
+  const step = request.success[0]
   if (outcome.kind === 'unknown') {
     if (step === undefined || step.kind === 'get') return []
     const write = step.kind === 'put' ? step.value : null
@@ -112,7 +112,7 @@ function seen(operation: Operation, response: KvResponse): { need: Need; write?:
     const need: Need = result.prevs ? exactly(result.prevs[0]?.value) : { kind: 'something' }
     return { need, write: null }
   }
-  const step = request.then[0]
+  const step = request.success[0]
   const write = step?.kind === 'put' ? step.value : null
   if (request.compare.length > 0) return { need: conditionOf(operation), write }
   if (result.prev === undefined) return { need: { kind: 'any' }, write }

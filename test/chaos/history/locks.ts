@@ -50,9 +50,9 @@ function fenceOf({ request }: LockUse): number {
 
 const isAcquisition = (use: LockUse): boolean => fenceOf(use) === 0
 const isRelease = ({ request, lock }: LockUse): boolean =>
-  request.then.some((step) => step.kind === 'delete' && step.key === lock)
+  request.success.some((step) => step.kind === 'delete' && step.key === lock)
 const counterOf = ({ request }: LockUse): (Step & { readonly kind: 'put' }) | undefined =>
-  request.then.find((step) => step.kind === 'put')
+  request.success.find((step) => step.kind === 'put')
 
 function checkOverlaps(holds: readonly Hold[]): Finding[] {
   const findings: Finding[] = []
@@ -109,7 +109,7 @@ function checkCounter(operations: readonly Operation[], uses: readonly LockUse[]
   const unanswered = new Set(
     operations.flatMap(({ outcome, request }) =>
       outcome.kind === 'unknown' && request.kind === 'kv'
-        ? request.then.flatMap((step) => (step.kind === 'put' ? [step.value] : []))
+        ? request.success.flatMap((step) => (step.kind === 'put' ? [step.value] : []))
         : [],
     ),
   )

@@ -1,8 +1,8 @@
 /**
  * The search for an order of the operations on one register. Three facts keep it small without losing
  * an answer: what only reads, and can come next, may as well come next; a value that is overwritten never
- * comes back, so whoever must still read it forbids that; and a delete that may never have happened
- * is worth trying only right before somebody finds nothing.
+ * comes back, so whoever must still read it forbids that; and a write that may never have happened is
+ * worth trying only right before somebody who can tell.
  */
 import type { RegisterOp, Value } from './linearizable.ts'
 
@@ -24,7 +24,7 @@ type Frame = {
 export function search(all: readonly RegisterOp[], stepsMax: number): Verdict {
   const ops = withoutUseless(all).toSorted((a, b) => a.invokedUs - b.invokedUs)
   const board = createBoard(ops)
-  const known = new Set<string>()
+  const known = createMemory()
   const frames: Frame[] = [{ op: -1, before: null, choices: board.choices(), next: 0 }]
   let best: { placed: number; stuck: readonly number[] } = { placed: -1, stuck: [] }
   for (let steps = 0; ;) {
@@ -41,28 +41,52 @@ export function search(all: readonly RegisterOp[], stepsMax: number): Verdict {
     }
     if (++steps > stepsMax) return { kind: 'undecided' }
     const before = board.place(choice)
-    const name = board.name()
-    if (known.has(name)) {
+    if (known.isKnown(board.name(), board.used())) {
       board.lift(choice, before)
       continue
     }
-    known.add(name)
     frames.push({ op: choice, before, choices: board.choices(), next: 0 })
   }
 }
 
-/** Without unknown writes whose value nobody found: whether they happened makes no difference. */
+/**
+ * Where the search has been. A place that was left without success need not be tried again with as many
+ * or more of the writes used up that may never have happened: what is left there was left before.
+ */
+function createMemory(): { isKnown(name: string, used: bigint): boolean } {
+  const places = new Map<string, bigint[]>()
+  return {
+    isKnown(name, used) {
+      const before = places.get(name)
+      if (!before) places.set(name, [used])
+      else if (before.some((less) => (less & used) === less)) return true
+      else before.push(used)
+      return false
+    },
+  }
+}
+
+/**
+ * Without unknown writes that make no difference: nobody found their value, nor can anybody owe to them
+ * that there was something at all.
+ */
 function withoutUseless(ops: readonly RegisterOp[]): readonly RegisterOp[] {
   let kept = ops
   for (;;) {
-    const found = new Set(kept.map(({ need }) => (need.kind === 'value' ? need.value : null)))
-    const rest = kept.filter(
-      ({ completedUs, write }) =>
-        completedUs < Infinity || write === null || found.has(write ?? null),
-    )
+    const found = valuesFound(kept)
+    const isVague = kept.some(({ need }) => need.kind === 'something')
+    const rest = kept.filter(({ completedUs, write, need }) => {
+      if (completedUs < Infinity || write === null || found.has(write ?? null)) return true
+      // Where it exchanges one value for another there was something anyway.
+      return isVague && !(need.kind === 'value' && need.value !== null)
+    })
     if (rest.length === kept.length) return rest
     kept = rest
   }
+}
+
+function valuesFound(ops: readonly RegisterOp[]): ReadonlySet<Value> {
+  return new Set(ops.map(({ need }) => (need.kind === 'value' ? need.value : null)))
 }
 
 type Board = {
@@ -74,8 +98,10 @@ type Board = {
   /** What time allows to come next. */
   open(): readonly number[]
   isDone(): boolean
-  /** The same for two ways to the same place. */
+  /** The same for two ways to the same place, whatever was used up on the way. */
   name(): string
+  /** The writes that may never have happened and were placed, as bits. */
+  used(): bigint
 }
 
 /** Operations by the time they were sent, those that are not placed yet linked in that order. */
@@ -86,7 +112,11 @@ function createBoard(ops: readonly RegisterOp[]): Board {
   const prev = Int32Array.from({ length: end + 1 }, (_, at) => (at === 0 ? end : at - 1))
   if (end === 0) next[0] = 0
   const isPlaced = new Uint8Array(end)
+  let unknowns = 0n
+  const bits = ops.map(({ completedUs }) => (completedUs < Infinity ? 0n : 1n << unknowns++))
+  let used = 0n
   const readers = countReaders(ops)
+  const found = valuesFound(ops)
   let missing = ops.filter(({ completedUs }) => completedUs < Infinity).length
   let value: Value = null
 
@@ -122,6 +152,7 @@ function createBoard(ops: readonly RegisterOp[]): Board {
       next[prev[at]!] = next[at]!
       prev[next[at]!] = prev[at]!
       isPlaced[at] = 1
+      used |= bits[at]!
       count(op, -1)
       if (op.write !== undefined) value = op.write
       return before
@@ -130,6 +161,7 @@ function createBoard(ops: readonly RegisterOp[]): Board {
       next[prev[at]!] = at
       prev[next[at]!] = at
       isPlaced[at] = 0
+      used &= ~bits[at]!
       count(ops[at]!, 1)
       value = before
     },
@@ -137,15 +169,16 @@ function createBoard(ops: readonly RegisterOp[]): Board {
       const allowed = open().filter((at) => fits(ops[at]!, value))
       const reading = allowed.find((at) => ops[at]!.write === undefined)
       if (reading !== undefined) return [reading]
-      return chooseWrites(ops, open(), allowed).filter((at) => waiting(ops[at]!) === 0)
+      return chooseWrites(ops, found, open(), allowed).filter((at) => waiting(ops[at]!) === 0)
     },
     name() {
       let last = end - 1
-      while (last >= 0 && isPlaced[last] === 0) last--
+      while (last >= 0 && (isPlaced[last] === 0 || bits[last] !== 0n)) last--
       let name = `${last}:${value ?? ''}${value === null ? '-' : '='}`
-      for (let at = next[end]!; at < last; at = next[at]!) name += `,${at}`
+      for (let at = next[end]!; at < last; at = next[at]!) if (bits[at] === 0n) name += `,${at}`
       return name
     },
+    used: () => used,
   }
 }
 
@@ -162,24 +195,36 @@ function fits({ need }: RegisterOp, value: Value): boolean {
   }
 }
 
-/** What must happen first, then what may; of deletes that may, the oldest, if of use. */
+/**
+ * What must happen first, then what may. Of writes that nobody can tell apart, which are deletes
+ * and puts whose value nobody found, the oldest with a condition will do for all that have the same, and
+ * only before somebody who finds nothing, or something.
+ */
 function chooseWrites(
   ops: readonly RegisterOp[],
+  found: ReadonlySet<Value>,
   open: readonly number[],
   allowed: readonly number[],
 ): readonly number[] {
-  const isPlain = (at: number): boolean => ops[at]!.need.kind === 'any'
+  const needs = open.map((at) => ops[at]!.need)
+  const isMissed = needs.some((need) => need.kind === 'value' && need.value === null)
+  const isVague = needs.some(({ kind }) => kind === 'something')
   const must = allowed.filter((at) => ops[at]!.completedUs < Infinity)
   const may = allowed.filter((at) => ops[at]!.completedUs === Infinity)
-  const puts = may.filter((at) => ops[at]!.write !== null)
-  const isMissed = open.some((at) => {
-    const { need } = ops[at]!
-    return need.kind === 'value' && need.value === null
-  })
-  if (!isMissed) return [...must, ...puts]
   const deletes = may.filter((at) => ops[at]!.write === null)
-  const [plain, others] = [deletes.filter(isPlain), deletes.filter((at) => !isPlain(at))]
-  return [...must, ...puts, ...others, ...plain.slice(0, 1)]
+  const puts = may.filter((at) => ops[at]!.write !== null)
+  const named = puts.filter((at) => found.has(ops[at]!.write ?? null))
+  const nameless = puts.filter((at) => !named.includes(at))
+  const oldest = (some: readonly number[]): readonly number[] => {
+    const classes = Map.groupBy(some, (at) => JSON.stringify(ops[at]!.need))
+    return [...classes.values()].map(([first]) => first!)
+  }
+  return [
+    ...must,
+    ...named,
+    ...(isMissed ? oldest(deletes) : []),
+    ...(isVague ? oldest(nameless) : []),
+  ]
 }
 
 function countReaders(ops: readonly RegisterOp[]): Map<string, number> {

@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { CoordClient } from '../../../coord/client/client.ts'
 import { createCoordClient } from '../../../coord/client/create.ts'
 import { createLocalCoord } from '../../../coord/local/local-client.ts'
 import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
@@ -61,3 +62,68 @@ test.serial('a real coordinator keeps every promise', async (t) => {
   t.deepEqual(history.check(), [])
   t.log(history.counts)
 })
+
+/** What a client does to what it is told. */
+const LIES: Readonly<Record<string, (real: CoordClient) => Partial<CoordClient>>> = {
+  'answers reads with what it read before': (real) => {
+    const answers = new Map<string, Awaited<ReturnType<CoordClient['range']>>>()
+    return {
+      async range(request, options) {
+        const name = Buffer.from(request.key).toString()
+        const old = answers.get(name)
+        if (old && systemRandom.float() < 0.2) return old
+        const answer = await real.range(request, options)
+        answers.set(name, answer)
+        return answer
+      },
+    }
+  },
+  'acknowledges writes that it drops': (real) => ({
+    put: (request, options) =>
+      systemRandom.float() < 0.05
+        ? real.range({ key: request.key }, options)
+        : real.put(request, options),
+  }),
+  'sends writes twice': (real) => ({
+    async txn(request, options) {
+      if (systemRandom.float() < 0.05) await real.txn(request, options)
+      return real.txn(request, options)
+    },
+  }),
+  'leaves events out': (real) => ({
+    watch(key, options) {
+      const watcher = real.watch(key, options)
+      return Object.assign(Object.create(watcher) as typeof watcher, {
+        async *[Symbol.asyncIterator]() {
+          for await (const batch of watcher) if (systemRandom.float() < 0.9) yield batch
+        },
+      })
+    },
+  }),
+  'renews no lease': (real) => ({
+    leaseKeepAliveOnce: () => Promise.resolve({ ttl: 3 }),
+    leaseTimeToLive: real.leaseTimeToLive,
+  }),
+}
+
+for (const [title, lie] of Object.entries(LIES))
+  test.serial(`a coordinator is caught that ${title}`, async (t) => {
+    using coord = createLocalCoord(PARTS)
+    const caught = Promise.withResolvers<void>()
+    const history = startHistory({
+      endpoints: ['here'],
+      connect() {
+        const real = coord.connect()
+        return { ...real, ...lie(real) }
+      },
+      ...PARTS,
+      roundMs: 4_000,
+      pauseMs: 10,
+      finishMs: 1_000,
+      onRound: (_round, problems) => problems.length > 0 && caught.resolve(),
+    })
+    await caught.promise
+    await history.stop()
+    t.log([...new Set(history.check().map(({ round, rule }) => `${round}: ${rule}`))].slice(0, 8))
+    t.true(history.check().some(({ rule }) => rule !== 'round-open'))
+  })

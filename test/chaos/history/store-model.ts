@@ -1,8 +1,8 @@
 /**
  * A key-value store as the etcd v3 API describes it, one transaction after the other: what the checkers
  * hold answers against. Our own and plain, so that it has nothing in common with what it judges.
- * Invariant: keys stand sorted in folders (up to the last slash), so ranges and inserts stay cheap.
  */
+import { createSortedKeys } from './sorted-keys.ts'
 import type { Compare, Kv, KvRequest, Step, StepResult } from './types.ts'
 
 export type Change = { readonly key: string; readonly kv?: Kv; readonly prev?: Kv }
@@ -24,29 +24,18 @@ export type StoreModel = {
 
 export function createStoreModel(): StoreModel {
   const kvs = new Map<string, Kv>()
-  const folders = new Map<string, string[]>()
+  const keys = createSortedKeys()
   const set = (kv: Kv): void => {
-    if (!kvs.has(kv.key)) {
-      const names = folders.get(folderOf(kv.key)) ?? []
-      folders.set(folderOf(kv.key), names)
-      names.splice(placeOf(names, kv.key), 0, kv.key)
-    }
+    if (!kvs.has(kv.key)) keys.add(kv.key)
     kvs.set(kv.key, kv)
   }
   const remove = (key: string): void => {
-    if (!kvs.delete(key)) return
-    const names = folders.get(folderOf(key)) ?? []
-    names.splice(placeOf(names, key), 1)
+    if (kvs.delete(key)) keys.remove(key)
   }
   const range: StoreModel['range'] = (key, end) => {
-    if (end === undefined) return kvs.has(key) ? [kvs.get(key)!] : []
-    const found: Kv[] = []
-    const places = foldersIn(folders, key, end)
-    for (const folder of places)
-      for (let at = placeOf(folder, key); at < folder.length && folder[at]! < end; at++)
-        found.push(kvs.get(folder[at]!)!)
-    // Keys of a folder may stand between those of another.
-    return places.length > 1 ? found.toSorted((a, b) => (a.key < b.key ? -1 : 1)) : found
+    const kv = kvs.get(key)
+    if (end === undefined) return kv ? [kv] : []
+    return keys.between(key, end).map((one) => kvs.get(one)!)
   }
   const step = (one: Step, revision: number, changes: Change[]): StepResult => {
     switch (one.kind) {
@@ -73,10 +62,10 @@ export function createStoreModel(): StoreModel {
     get: (key) => kvs.get(key),
     range,
     remove,
-    apply({ compare, then, else: otherwise }, revision) {
+    apply({ compare, success, failure }, revision) {
       const succeeded = compare.every((one) => holds(one, kvs.get(one.key)))
       const changes: Change[] = []
-      const steps = succeeded ? then : otherwise
+      const steps = succeeded ? success : failure
       const results = steps.map((one) => step(one, revision, changes))
       return { succeeded, results, changes }
     },
@@ -113,36 +102,8 @@ function isSo<T extends string | number>(a: T, is: Compare['is'], b: T): boolean
   }
 }
 
-function folderOf(key: string): string {
-  return key.slice(0, key.lastIndexOf('/') + 1)
-}
-
-/** Folders that can have keys in a range. */
-function foldersIn(
-  folders: ReadonlyMap<string, string[]>,
-  key: string,
-  end: string,
-): readonly string[][] {
-  const own = folderOf(key)
-  const isInside = own !== '' && end <= endOf(own)
-  const names = [...folders.keys()].filter((name) => !isInside || name.startsWith(own))
-  return names.map((name) => folders.get(name)!)
-}
-
 /** The first key after all that begin with `prefix`; its last character must not be the last there is. */
 export function endOf(prefix: string): string {
   const last = prefix.length - 1
   return prefix.slice(0, last) + String.fromCharCode(prefix.charCodeAt(last) + 1)
-}
-
-/** Where a key stands among sorted keys, or would. */
-function placeOf(names: readonly string[], key: string): number {
-  let low = 0
-  let high = names.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (names[middle]! < key) low = middle + 1
-    else high = middle
-  }
-  return low
 }

@@ -41,8 +41,8 @@ export type Step =
 export type KvRequest = {
   readonly kind: 'kv'
   readonly compare: readonly Compare[]
-  readonly then: readonly Step[]
-  readonly else: readonly Step[]
+  readonly success: readonly Step[]
+  readonly failure: readonly Step[]
   /** A read of whatever the asked member has. */
   readonly isSerializable?: true
   /** A read of the past. */

@@ -4,7 +4,7 @@
  */
 import { endOf } from '../store-model.ts'
 import { startWatchers } from './watchers.ts'
-import { chance, insist, isOver, lastActor, pause, plainly, runActors } from './work.ts'
+import { chance, insist, isOver, lastActor, think, plainly, runActors } from './work.ts'
 import type { Actor, Work } from './work.ts'
 
 const ACTORS = 6
@@ -46,7 +46,7 @@ async function live(work: Work, actor: Actor): Promise<void> {
   )
   const renewals = Math.floor(work.random.float() * (RENEWALS_MAX + 1))
   for (let at = 0; at < renewals && !isOver(work); at++) {
-    await pause(work, ttlSeconds * 600)
+    await think(work, ttlSeconds * 600)
     if (chance(work, 0.3)) await actor.call({ kind: 'remaining', lease })
     await actor.call({ kind: 'renew', lease })
   }
@@ -56,6 +56,6 @@ async function live(work: Work, actor: Actor): Promise<void> {
     const seen = await actor.ask(plainly({ kind: 'get', key: names[0]! }))
     const [result] = seen?.results ?? []
     if (result?.kind === 'got' && result.kvs.length === 0) return
-    await pause(work, LOOK_MS)
+    await think(work, LOOK_MS)
   }
 }

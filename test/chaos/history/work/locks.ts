@@ -8,7 +8,7 @@ import { CoordError } from '../../../../coord/client/client.ts'
 import { leaseText } from '../calls.ts'
 import { endOf } from '../store-model.ts'
 import type { KvRequest, KvResponse } from '../types.ts'
-import { chance, insist, isOver, lastActor, pause, pick, plainly, runActors } from './work.ts'
+import { chance, insist, isOver, lastActor, think, pick, plainly, runActors } from './work.ts'
 import type { Actor, Work } from './work.ts'
 
 const ACTORS = 5
@@ -59,7 +59,7 @@ async function openSession(work: Work, actor: Actor): Promise<Holder | undefined
     }
   } catch (error) {
     if (!(error instanceof CoordError)) throw error
-    await pause(work, 500)
+    await think(work, 500)
     return undefined
   }
 }
@@ -100,11 +100,11 @@ async function acquire(
     const response = await actor.ask({
       kind: 'kv',
       compare: [{ key: lock, target: 'create', is: '=', than: 0 }],
-      then: [{ kind: 'put', key: lock, value: actor.token(), lease }],
-      else: [{ kind: 'get', key: lock }],
+      success: [{ kind: 'put', key: lock, value: actor.token(), lease }],
+      failure: [{ kind: 'get', key: lock }],
     })
     if (response?.succeeded) return response.revision
-    await pause(work, 150)
+    await think(work, 150)
   }
   return undefined
 }
@@ -126,8 +126,14 @@ async function hold(work: Work, actor: Actor, holder: Holder, held: Held): Promi
   }
   const untilUs = Math.min(certainUs, work.stamps.next())
   work.recorder.hold({ client: actor.name, ...held, fromUs, untilUs: Math.max(fromUs, untilUs) })
-  if (chance(work, 0.5)) await release(actor, held)
-  else if (chance(work, 0.5)) await actor.ask(guardedWrite(work, actor, held))
+  await leave(work, actor, held)
+}
+
+/** Gives the lock back, or tries to write once more in spite of everything, or just goes. */
+async function leave(work: Work, actor: Actor, held: Held): Promise<void> {
+  const lot = work.random.float()
+  if (lot < 0.5) await release(actor, held)
+  else if (lot < 0.75) await actor.ask(guardedWrite(work, actor, held))
 }
 
 function guardedWrite({ prefix }: Work, actor: Actor, { lock, createRevision }: Held): KvRequest {
@@ -135,11 +141,11 @@ function guardedWrite({ prefix }: Work, actor: Actor, { lock, createRevision }: 
   return {
     kind: 'kv',
     compare: [{ key: lock, target: 'create', is: '=', than: createRevision }],
-    then: [
+    success: [
       { kind: 'get', key: counter },
       { kind: 'put', key: counter, value: actor.token() },
     ],
-    else: [{ kind: 'get', key: lock }],
+    failure: [{ kind: 'get', key: lock }],
   }
 }
 
@@ -147,7 +153,7 @@ function release(actor: Actor, { lock, createRevision }: Held): Promise<KvRespon
   return actor.ask({
     kind: 'kv',
     compare: [{ key: lock, target: 'create', is: '=', than: createRevision }],
-    then: [{ kind: 'delete', key: lock }],
-    else: [{ kind: 'get', key: lock }],
+    success: [{ kind: 'delete', key: lock }],
+    failure: [{ kind: 'get', key: lock }],
   })
 }

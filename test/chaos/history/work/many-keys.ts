@@ -59,10 +59,10 @@ function witnessed(
   compare: readonly Compare[] = [],
 ): KvRequest {
   const value = actor.token()
-  const then = steps.map((step) => (step.kind === 'put' ? { ...step, value } : step))
+  const writes = steps.map((step) => (step.kind === 'put' ? { ...step, value } : step))
   const witness: Step = { kind: 'put', key: `${work.prefix}w/${value}`, value }
   const otherwise = compare.map(({ key }): Step => ({ kind: 'get', key }))
-  return { kind: 'kv', compare, then: [...then, witness], else: otherwise }
+  return { kind: 'kv', compare, success: [...writes, witness], failure: otherwise }
 }
 
 type Memory = {
@@ -89,7 +89,7 @@ async function act(work: Work, actor: Actor, names: readonly string[]): Promise<
 
 function remember(memory: Memory, request: KvRequest, response: KvResponse): void {
   memory.revision = Math.max(memory.revision, response.revision)
-  const steps = response.succeeded ? request.then : request.else
+  const steps = response.succeeded ? request.success : request.failure
   for (const [at, step] of steps.entries()) {
     const result = response.results[at]
     if (step.kind === 'put') memory.mods.set(step.key, response.revision)

@@ -34,7 +34,7 @@ export async function runRegisters(work: Work): Promise<void> {
       const request = chooseRequest(work, actor, key, seen.get(key))
       const response = await actor.ask(request)
       const [result] = response?.results ?? []
-      const step = request.then[0]
+      const step = request.success[0]
       if (result?.kind === 'got') seen.set(key, result.kvs[0]?.value)
       else if (step?.kind === 'put') seen.set(key, step.value)
       else seen.delete(key)
@@ -65,5 +65,5 @@ function chooseRequest(work: Work, actor: Actor, key: string, seen: string | und
     seen === undefined
       ? ({ key, target: 'create', is: '=', than: 0 } as const)
       : ({ key, target: 'value', is: '=', than: seen } as const)
-  return { kind: 'kv', compare: [condition], then: [{ ...put, isBlind: true }], else: [get] }
+  return { kind: 'kv', compare: [condition], success: [{ ...put, isBlind: true }], failure: [get] }
 }

@@ -6,7 +6,7 @@ import { CoordError } from '../../../../coord/client/client.ts'
 import type { WatchBatch } from '../../../../coord/client/client.ts'
 import { toKv } from '../calls.ts'
 import type { WatchEvent } from '../types.ts'
-import { chance, pause, pick, type NamedClient, type Work } from './work.ts'
+import { chance, think, pick, type NamedClient, type Work } from './work.ts'
 
 export type Watchers = {
   /** Waits until each has seen this revision, or until that is given up, and ends them. */
@@ -69,7 +69,7 @@ function startWatcher(work: Work, plan: WatcherPlan): OneWatcher {
     for await (const batch of watch) {
       take(batch, record, note)
       if (batch.kind === 'compacted') return Math.max(batch.compactRevision + 1, seenTo + 1)
-      if (isSlow) await pause(work, SLOW_MS)
+      if (isSlow) await think(work, SLOW_MS)
       if (chance(work, 0.02)) break
     }
     return seenTo + 1
@@ -81,7 +81,7 @@ function startWatcher(work: Work, plan: WatcherPlan): OneWatcher {
       } catch (error) {
         if (!(error instanceof CoordError)) throw error
         from = Math.max(from, seenTo + 1)
-        await pause(work, 200)
+        await think(work, 200)
       }
     }
   }

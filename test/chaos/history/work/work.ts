@@ -53,7 +53,7 @@ export function createActor(work: Work, name: string, { client, name: place }: N
       const outcome = await recorder.call(full, request, () =>
         send(client, request, { timeoutMs: callMs, signal: giveUp }),
       )
-      await pause(work, outcome.kind === 'ok' ? work.pauseMs : 10 * work.pauseMs + 20)
+      await think(work, outcome.kind === 'ok' ? work.pauseMs : 10 * work.pauseMs + 20)
       return outcome
     },
     async ask(request) {
@@ -82,7 +82,7 @@ export function isOver({ stop, clock, endsAtMs, recorder }: Work): boolean {
 }
 
 /** Waits for up to `mostMs`, shorter when everything is given up. */
-export async function pause({ clock, random, giveUp }: Work, mostMs: number): Promise<void> {
+export async function think({ clock, random, giveUp }: Work, mostMs: number): Promise<void> {
   if (giveUp.aborted) return
   await clock.sleep(mostMs * random.float(), giveUp).catch(() => undefined)
 }
@@ -96,7 +96,7 @@ export async function insist(
   while (!work.giveUp.aborted) {
     const response = await actor.ask(next())
     if (response) return response
-    await pause(work, 500)
+    await think(work, 500)
   }
   return undefined
 }
@@ -114,9 +114,9 @@ export function chance({ random }: Pick<Work, 'random'>, share: number): boolean
   return random.float() < share
 }
 
-export const plainly = (...then: readonly Step[]): KvRequest => ({
+export const plainly = (...success: readonly Step[]): KvRequest => ({
   kind: 'kv',
   compare: [],
-  then,
-  else: [],
+  success,
+  failure: [],
 })
