@@ -26,12 +26,11 @@ const PAUSE_MS_MAX = 3_000
 const OPEN_MAX = 3
 const LOOK_MS = 200
 
-/** Asks for runs of pipelines by chance until it is stopped. */
+/** Asks for a run of each pipeline, then for runs by chance until it is stopped. */
 export function startRequests({ catalog, clock, random }: RequestOptions): Requests {
   const stopping = new AbortController()
   const count = { asked: 0, failed: 0 }
-  const ask = async (): Promise<void> => {
-    const pipeline = PIPELINES[Math.floor(random() * PIPELINES.length)] ?? 'events'
+  const ask = async (pipeline: PipelineName): Promise<void> => {
     const overlap = random() < 0.5 ? 'queue' : 'skip'
     try {
       const open = await catalog.openRuns()
@@ -44,8 +43,9 @@ export function startRequests({ catalog, clock, random }: RequestOptions): Reque
     }
   }
   const run = async (): Promise<void> => {
+    for (const pipeline of PIPELINES) await ask(pipeline)
     while (!stopping.signal.aborted) {
-      await ask()
+      await ask(PIPELINES[Math.floor(random() * PIPELINES.length)] ?? 'events')
       await clock.sleep(random() * PAUSE_MS_MAX, stopping.signal).catch(() => undefined)
     }
   }
