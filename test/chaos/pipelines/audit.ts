@@ -9,7 +9,7 @@ import { auditMemory, type MemoryBound, type MemorySample } from './memory.ts'
 import { auditObjects } from './objects.ts'
 import type { Pipelines } from './pipelines.ts'
 import type { Problem } from './problem.ts'
-import { auditTable, type TableAudit } from './tables.ts'
+import { auditTable, type StoredTable, type TableAudit } from './tables.ts'
 import { readTrail } from './trail.ts'
 import { auditWriters, type Claims } from './writers.ts'
 
@@ -71,7 +71,7 @@ async function auditOne(
 ): Promise<TableAudit> {
   const table = tableOf(name)
   // Before the look at the bucket: what the catalog says is published must be there.
-  const stored = await storedBodies(pipelines.catalogPostgres.localUrl, table)
+  const stored = await storedTable(pipelines.catalogPostgres.localUrl, table)
   const { count } = await pipelines.api.state()
   return auditTable({
     name,
@@ -86,16 +86,27 @@ async function auditOne(
   })
 }
 
-async function storedBodies(url: string, table: string) {
+/** One statement, and so one moment. */
+async function storedTable(url: string, table: string): Promise<StoredTable> {
   const [found] = await query(
     url,
     `select table_schema from information_schema.tables where table_name = 'table_log'`,
   )
-  const rows = await query(
+  const schema = String(found?.['table_schema'])
+  const [row] = await query(
     url,
-    `select version, body from ${String(found?.['table_schema'])}.table_log
-     where table_name = $1 and published_at is not null order by version`,
+    `select t.next_version - 1 as version,
+       (select json_agg(json_build_object('version', l.version, 'body', l.body) order by l.version)
+        from ${schema}.table_log as l
+        where l.table_name = t.name and l.published_at is not null) as bodies,
+       (select json_agg(f.path) from ${schema}.table_file as f
+        where f.table_name = t.name and f.version is not null and f.removed_at is null) as live
+     from ${schema}.data_table as t where t.name = $1`,
     [table],
   )
-  return rows.map((row) => ({ version: Number(row['version']), body: String(row['body']) }))
+  return {
+    bodies: (row?.['bodies'] ?? []) as StoredTable['bodies'],
+    version: Number(row?.['version'] ?? -1),
+    live: new Set((row?.['live'] ?? []) as readonly string[]),
+  }
 }

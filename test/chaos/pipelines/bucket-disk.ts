@@ -1,9 +1,9 @@
 /**
  * Objects of the S3 server on disk, so that they outlive its process and an audit needs no server: one
  * file a body, and a journal of every write and deletion in order, which is also the history of each key.
- * A body is there before the journal names it.
+ * A body is there before the journal names it, and stays, so that an audit may take its time.
  */
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TableSource } from '../../support/delta-reader.ts'
 import type { StubBucket, StubObject } from '../../support/s3-stub-objects.ts'
@@ -25,18 +25,15 @@ export function openDiskBucket(folder: string): StubBucket {
   mkdirSync(join(folder, 'bodies'), { recursive: true })
   const journal = join(folder, 'journal')
   const objects = new Map<string, StubObject>()
-  const live = new Map<string, string>()
   const entries = readJournal(folder)
   for (const entry of entries) {
     if (entry.kind === 'put') objects.set(entry.key, onDisk(folder, entry))
     else objects.delete(entry.key)
-    if (entry.kind === 'put') live.set(entry.key, entry.file)
-    else live.delete(entry.key)
   }
   let count = entries.length
-  const write = (entry: JournalEntry): void => appendFileSync(journal, `${JSON.stringify(entry)}\n`)
-  const discard = (file: string | undefined): void => {
-    if (file !== undefined) rmSync(bodyPath(folder, file), { force: true })
+  const write = (entry: JournalEntry): void => {
+    appendFileSync(journal, `${JSON.stringify(entry)}\n`)
+    count++
   }
   return {
     objects,
@@ -44,20 +41,13 @@ export function openDiskBucket(folder: string): StubBucket {
     sorted: undefined,
     keeper: {
       keep(key, { body, bytes, etag, modifiedAt }) {
-        const file = String(count++)
+        const file = String(count)
         const entry: JournalEntry = { kind: 'put', key, etag, bytes, modifiedAt, file }
         writeFileSync(bodyPath(folder, file), body)
         write(entry)
-        discard(live.get(key))
-        live.set(key, file)
         return onDisk(folder, entry)
       },
-      drop(key) {
-        count++
-        write({ kind: 'delete', key })
-        discard(live.get(key))
-        live.delete(key)
-      },
+      drop: (key) => write({ kind: 'delete', key }),
     },
   }
 }

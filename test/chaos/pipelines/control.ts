@@ -2,6 +2,7 @@
  * How a program of the lab is told what to do: HTTP with JSON, on an address of its own or on a socket
  * in a folder, which is reached whatever becomes of the network.
  */
+import { rmSync } from 'node:fs'
 import http from 'node:http'
 
 /** "host:port", or the path of a socket. */
@@ -21,6 +22,8 @@ export async function serveControl(place: ControlPlace, controls: Controls): Pro
       (error: unknown) => response.writeHead(400).end(String(error)),
     )
   })
+  // A process that was killed leaves its socket behind.
+  if (place.startsWith('/')) rmSync(place, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ ...placeOf(place) }, () => resolve())

@@ -37,7 +37,7 @@ export type HealedShard = {
 export type SourceFault = { readonly pipelines: readonly string[]; readonly title: string }
 
 /** Codes with which a shard fails when its source is away; the rest would be our own doing. */
-const EXCUSED = /: (SOURCE_UNREACHABLE|SOURCE_RATE): /
+const EXCUSED = /^failed in \d+ runs in a row: (SOURCE_UNREACHABLE|SOURCE_RATE): /
 
 export function auditLiveness(facts: LivenessFacts, withinMs: number): readonly Problem[] {
   return [

@@ -141,3 +141,25 @@ export async function lintBodies(
     ? []
     : [{ check: 'log-bodies', text: `${table}: ${named('versions', differing)}` }]
 }
+
+/** Where the catalog and the log differ about which files count. Pure. */
+export function lintLive(
+  table: string,
+  inCatalog: ReadonlySet<string>,
+  inLog: ReadonlySet<string>,
+): readonly Problem[] {
+  const unknown = [...inLog].filter((path) => !inCatalog.has(path))
+  const unpublished = [...inCatalog].filter((path) => !inLog.has(path))
+  const found: Problem[] = []
+  if (unknown.length > 0)
+    found.push({
+      check: 'live-files',
+      text: `${table}: ${named('live in the log alone', unknown)}`,
+    })
+  if (unpublished.length > 0)
+    found.push({
+      check: 'live-files',
+      text: `${table}: ${named('live in the catalog alone', unpublished)}`,
+    })
+  return found
+}

@@ -71,11 +71,15 @@ export type Pipelines = AsyncDisposable & {
 }
 
 export type ApiProgram = HostProgram & {
+  /** As hosts reach it. */
+  readonly url: string
   faults(faults: ApiFaults): Promise<void>
   state(): Promise<ApiState>
 }
 
 export type BucketProgram = HostProgram & {
+  /** As hosts reach it. */
+  readonly url: string
   mood(mood: BucketMood): Promise<void>
   state(): Promise<BucketState>
   /** Where its objects lie. */
@@ -122,8 +126,8 @@ export async function startPipelines(options: PipelinesOptions): Promise<Pipelin
   const catalog = cleaning.use(await openCatalog(catalogPostgres.localUrl, parts))
   await installTrail(catalogPostgres.localUrl, options.workers)
   await applyManifest(catalog, folder, {
-    apiUrl: `http://${apiHost!.address}:${apiPort}`,
-    bucketUrl: `http://${bucketHost!.address}:${bucketPort}`,
+    apiUrl: api.url,
+    bucketUrl: bucket.url,
     parts: sizes.parts,
   })
   const env = (worker: string) => ({
@@ -237,6 +241,7 @@ function startApi(
   })
   return {
     ...program,
+    url: `http://${host.address}:${port}`,
     faults: async (faults) => void (await control(place, '/faults', faults)),
     state: async () => (await control(place, '/state')) as ApiState,
   }
@@ -267,6 +272,7 @@ async function startBucket(
   })
   return {
     ...program,
+    url: `http://${host.address}:${port}`,
     mood: async (mood) => void (await control(place, '/mood', mood)),
     state: async () => (await control(place, '/state')) as BucketState,
     folder: objects,

@@ -10,6 +10,7 @@ import {
   lintBodies,
   lintFiles,
   lintGrowth,
+  lintLive,
   lintShards,
   readVersions,
   type Version,
@@ -30,13 +31,22 @@ export type TableAudit = {
   readonly orphans: { readonly files: number; readonly bytes: number }
 }
 
+/** What the catalog has of a table, as of one moment before the bucket was looked at. */
+export type StoredTable = {
+  /** Bodies of the versions that it says are in the bucket. */
+  readonly bodies: readonly { readonly version: number; readonly body: string }[]
+  /** Newest version that it has made. */
+  readonly version: number
+  /** Files that count as of that version. */
+  readonly live: ReadonlySet<string>
+}
+
 export type TableAuditOptions = {
   readonly name: PipelineName
   readonly table: string
   readonly source: TableSource
   readonly expected: () => AsyncIterable<KeyedRow>
-  /** Bodies of versions that the catalog still has. */
-  readonly stored: readonly { readonly version: number; readonly body: string }[]
+  readonly stored: StoredTable
   /** In [0, 1): chooses among the versions of the past. */
   readonly random: () => number
 }
@@ -54,12 +64,13 @@ export async function auditTable(options: TableAuditOptions): Promise<TableAudit
     ...delta.problems.map((text) => ({ check: 'delta', text: `${table}: ${text}` })),
     ...lintFiles(table, versions, new Set(objects.map(({ key }) => key))),
     ...lintShards(table, versions),
-    ...(await lintBodies(table, source, options.stored)),
+    ...(await lintBodies(table, source, options.stored.bodies)),
     ...(isAppend(name) ? lintGrowth(table, versions) : []),
   ]
   const compared = await caught(table, problems, () => compare(options))
   problems.push(...(compared?.problems ?? []))
   problems.push(...((await caught(table, problems, () => auditPast(options, versions))) ?? []))
+  problems.push(...((await caught(table, problems, () => auditLive(options, versions))) ?? []))
   return {
     problems,
     rows: compared?.rows ?? 0,
@@ -126,6 +137,17 @@ export function lintPast(
   if (missing.length > 0)
     found.push({ check: 'past-lost', text: `${what}: ${named('keys gone', missing)}` })
   return found
+}
+
+/** The catalog's list of files that count, against the log's, as of one version. */
+async function auditLive(
+  { table, source, stored: { version, live } }: TableAuditOptions,
+  versions: readonly Version[],
+): Promise<readonly Problem[]> {
+  // Made, and on its way to the bucket: what is missing of it is found by its body.
+  if (!versions.some((each) => each.version === version)) return []
+  const { files } = await readDelta(source, { version })
+  return lintLive(table, live, new Set(files.map(({ path }) => decodePath(path))))
 }
 
 /** Version numbers in order, chosen without looking; the newest is compared anyway. */

@@ -26,12 +26,11 @@ const PAUSE_MS_MAX = 3_000
 const OPEN_MAX = 3
 const LOOK_MS = 200
 
-/** Asks for runs of pipelines by chance until it is stopped. */
+/** Asks for a run of each pipeline, then for runs by chance until it is stopped. */
 export function startRequests({ catalog, clock, random }: RequestOptions): Requests {
   const stopping = new AbortController()
   const count = { asked: 0, failed: 0 }
-  const ask = async (): Promise<void> => {
-    const pipeline = PIPELINES[Math.floor(random() * PIPELINES.length)] ?? 'events'
+  const ask = async (pipeline: PipelineName): Promise<void> => {
     const overlap = random() < 0.5 ? 'queue' : 'skip'
     try {
       const open = await catalog.openRuns()
@@ -44,8 +43,9 @@ export function startRequests({ catalog, clock, random }: RequestOptions): Reque
     }
   }
   const run = async (): Promise<void> => {
+    for (const pipeline of PIPELINES) await ask(pipeline)
     while (!stopping.signal.aborted) {
-      await ask()
+      await ask(PIPELINES[Math.floor(random() * PIPELINES.length)] ?? 'events')
       await clock.sleep(random() * PAUSE_MS_MAX, stopping.signal).catch(() => undefined)
     }
   }
@@ -94,15 +94,16 @@ export type SettleOptions = {
 export async function settle(options: SettleOptions): Promise<LivenessFacts> {
   const { catalog, clock, up, sourceFaults, withinMs } = options
   const end = clock.monotonic() + 2 * withinMs
-  const before = await look(catalog)
+  const before = await look(catalog, new Map())
   // What an operator would do: everything else of them is judged as it was found.
   for (const { pipeline, shard, quarantine } of before)
     if (quarantine !== null) await catalog.quarantineShard({ pipeline, shard }, null)
   const runs = await Promise.all(PIPELINES.map((name) => lastRun(catalog, clock, name, end)))
   const members = await membersOf(catalog, clock, up, end)
-  const after = await look(catalog)
+  // A schedule may have begun another run since: what it waits for is not stuck.
+  const after = await look(catalog, new Map(runs.map(({ pipeline, run }) => [pipeline, run])))
   const quarantined = before.filter(({ quarantine }) => quarantine !== null)
-  const shards = [...quarantined.map((shard) => ({ ...shard, pending: 0 })), ...after]
+  const shards = [...quarantined, ...after]
   return { runs, workers: { up, members }, shards, sourceFaults }
 }
 
@@ -139,11 +140,16 @@ async function membersOf(
   }
 }
 
-async function look(catalog: Catalog): Promise<readonly HealedShard[]> {
-  const pending = await catalog.pendingShards(PIPELINES)
+/** How shards stand; parts are counted up to a run of their pipeline. */
+async function look(
+  catalog: Catalog,
+  upTo: ReadonlyMap<string, number>,
+): Promise<readonly HealedShard[]> {
+  const parts = await catalog.pendingShards(PIPELINES)
+  const pending = parts.filter(({ pipeline, runId }) => runId <= (upTo.get(pipeline) ?? 0))
   const rows = await catalog.shards()
-  return rows.flatMap(({ pipeline, shard, paused, quarantine }) => {
-    const waits = pending.filter((part) => part.pipeline === pipeline && part.shard === shard)
-    return [{ pipeline, shard, paused, quarantine, pending: waits.length }]
+  return rows.map(({ pipeline, shard, paused, quarantine }) => {
+    const own = pending.filter((part) => part.pipeline === pipeline && part.shard === shard)
+    return { pipeline, shard, paused, quarantine, pending: own.length }
   })
 }
