@@ -16,7 +16,10 @@ export type DiskFault =
   | { readonly kind: 'slow-sync'; readonly ms: number }
   /** Every sync fails with EIO. */
   | { readonly kind: 'failing-sync' }
-  /** Every write fails with ENOSPC. */
+  /**
+   * Every write fails with ENOSPC; on a disk of a fixed size only one that needs more room, so not one
+   * into a file whose room was taken ahead, as etcd takes 64 MB for its log.
+   */
   | { readonly kind: 'full' }
 
 export type PlayedFault = {

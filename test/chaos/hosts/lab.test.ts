@@ -225,9 +225,10 @@ forEachKind('a host that is unknown, twice there or badly named is refused', asy
 })
 
 const onlyNamespaces = missing === undefined ? test.serial : test.skip
+const reason = missing === undefined ? '' : ` (${missing})`
 
 onlyNamespaces(
-  'namespaces: packets are lost, doubled and overtaken as often as asked',
+  `namespaces: packets are lost, doubled and overtaken as often as asked${reason}`,
   async (t) => {
     await using place = await openPlace('namespaces')
     const { server, client, lab } = place
