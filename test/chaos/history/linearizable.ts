@@ -4,7 +4,7 @@
  * of Lowe 2017): whatever nobody has to wait for is tried next. A write whose outcome is unknown may
  * happen at any later time or never. Revisions are left aside on purpose. Values are unique per key.
  */
-import { search, type Need, type RegisterOp } from './register-search.ts'
+import { search, type Need, type RegisterOp, type Value } from './register-search.ts'
 import type { Finding, KvResponse, Operation, Round } from './types.ts'
 
 /** Steps of the search for one key after which it is given up, which counts as a failure. */
