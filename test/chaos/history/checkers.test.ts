@@ -3,8 +3,7 @@ import fc from 'fast-check'
 import { checkRound } from './check.ts'
 import { draws, registerRound } from './generate.ts'
 import { checkLinearizable, toRegisterOp } from './linearizable.ts'
-import { search } from './register-search.ts'
-import type { RegisterOp, Value } from './linearizable.ts'
+import { search, type RegisterOp, type Value } from './register-search.ts'
 import type { KvRequest, Operation, StepResult } from './types.ts'
 
 const MANY = { min: 1, max: 150 }

@@ -4,29 +4,8 @@
  * of Lowe 2017): whatever nobody has to wait for is tried next. A write whose outcome is unknown may
  * happen at any later time or never. Revisions are left aside on purpose. Values are unique per key.
  */
-import { search } from './register-search.ts'
+import { search, type Need, type RegisterOp, type Value } from './register-search.ts'
 import type { Finding, KvResponse, Operation, Round } from './types.ts'
-
-/** A register holds a value, or nothing: null. */
-export type Value = string | null
-
-/** What an operation must find: this value, anything at all, some value; or it does not matter. */
-export type Need =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'something' }
-  | { readonly kind: 'value'; readonly value: Value }
-  /** It contradicts itself. */
-  | { readonly kind: 'impossible' }
-
-export type RegisterOp = {
-  readonly id: number
-  readonly invokedUs: number
-  /** Infinity when it need never have happened. */
-  readonly completedUs: number
-  readonly need: Need
-  /** What the register holds afterwards; undefined when it stays as it is. */
-  readonly write?: Value
-}
 
 /** Steps of the search for one key after which it is given up, which counts as a failure. */
 export const STEPS_MAX = 1_000_000

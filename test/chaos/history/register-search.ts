@@ -4,7 +4,26 @@
  * comes back, so whoever must still read it forbids that; and a write that may never have happened is
  * worth trying only right before somebody who can tell.
  */
-import type { RegisterOp, Value } from './linearizable.ts'
+/** A register holds a value, or nothing: null. */
+export type Value = string | null
+
+/** What an operation must find: this value, anything at all, some value; or it does not matter. */
+export type Need =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'something' }
+  | { readonly kind: 'value'; readonly value: Value }
+  /** It contradicts itself. */
+  | { readonly kind: 'impossible' }
+
+export type RegisterOp = {
+  readonly id: number
+  readonly invokedUs: number
+  /** Infinity when it need never have happened. */
+  readonly completedUs: number
+  readonly need: Need
+  /** What the register holds afterwards; undefined when it stays as it is. */
+  readonly write?: Value
+}
 
 export type Verdict =
   | { readonly kind: 'order'; readonly ids: readonly number[] }
