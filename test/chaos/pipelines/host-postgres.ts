@@ -35,7 +35,7 @@ export type HostPostgresOptions = {
   readonly settings?: Readonly<Record<string, string>>
 }
 
-const START_MS_MAX = 20_000
+const START_MS_MAX = 60_000
 const LOOK_MS = 50
 
 /** Makes the data folder and starts the server. */

@@ -24,7 +24,8 @@ export type ProgramOptions = {
   readonly clock: Clock
 }
 
-const READY_MS_MAX = 20_000
+/** Long, for a machine whose every processor is wanted by a dozen programs. */
+const READY_MS_MAX = 60_000
 const LOOK_MS = 25
 const SAID_CHARS_MAX = 8_000
 

@@ -62,8 +62,9 @@ async function openPipelines(t: ExecutionContext): Promise<Pipelines> {
 }
 
 async function openScene(t: ExecutionContext): Promise<Scene> {
-  const [place, pipelines] = await Promise.all([startHakiriPlace(1), openPipelines(t)])
+  const place = await startHakiriPlace(1)
   t.teardown(() => place[Symbol.asyncDispose]())
+  const pipelines = await openPipelines(t)
   const own = join(pipelines.folder, WORKER)
   await mkdir(own)
   const coord = place.members.map(({ endpoint }) => endpoint).join(',')
@@ -74,35 +75,38 @@ async function openScene(t: ExecutionContext): Promise<Scene> {
   return { pipelines, worker }
 }
 
-test('pipelines over sources that change and an API that misbehaves lose and double nothing', async (t) => {
-  const { pipelines, worker } = await openScene(t)
-  await pipelines.api.faults({ rate: 0.02, badGateway: 0.05, slow: 0.02, cut: 0.05, reset: 0.05 })
-  await pipelines.start()
-  for (const name of PIPELINES)
-    await until(`a run of ${name} succeeds`, async () => {
-      const runs = await pipelines.catalog.runs({ pipeline: name, limit: 50 })
-      return runs.filter(({ status }) => status === 'succeeded').length >= 1
-    })
-  const misbehaved = await pipelines.api.state()
-  const liveness = await pipelines.settle({ up: [WORKER], sourceFaults: [], withinMs: WITHIN_MS })
-  const audit = await inspectPipelines(pipelines, { liveness, withinMs: WITHIN_MS })
-  t.deepEqual(audit.problems, [])
-  t.true(misbehaved.faults > 0, 'the API did nothing wrong')
-  for (const name of PIPELINES) {
-    const { rows = 0, versions = 0 } = audit.tables.get(name) ?? {}
-    t.true(rows > 0 && versions > 1, `${name}: ${rows} rows, ${versions} versions`)
-  }
-  t.true(audit.commits > 0 && audit.versions > 0)
+test.serial(
+  'pipelines over sources that change and an API that misbehaves lose and double nothing',
+  async (t) => {
+    const { pipelines, worker } = await openScene(t)
+    await pipelines.api.faults({ rate: 0.02, badGateway: 0.05, slow: 0.02, cut: 0.05, reset: 0.05 })
+    await pipelines.start()
+    for (const name of PIPELINES)
+      await until(`a run of ${name} succeeds`, async () => {
+        const runs = await pipelines.catalog.runs({ pipeline: name, limit: 50 })
+        return runs.filter(({ status }) => status === 'succeeded').length >= 1
+      })
+    const misbehaved = await pipelines.api.state()
+    const liveness = await pipelines.settle({ up: [WORKER], sourceFaults: [], withinMs: WITHIN_MS })
+    const audit = await inspectPipelines(pipelines, { liveness, withinMs: WITHIN_MS })
+    t.deepEqual(audit.problems, [])
+    t.true(misbehaved.faults > 0, 'the API did nothing wrong')
+    for (const name of PIPELINES) {
+      const { rows = 0, versions = 0 } = audit.tables.get(name) ?? {}
+      t.true(rows > 0 && versions > 1, `${name}: ${rows} rows, ${versions} versions`)
+    }
+    t.true(audit.commits > 0 && audit.versions > 0)
 
-  await worker.signal('SIGKILL')
-  await plantBreaches(pipelines)
-  const problems = await auditPipelines(pipelines, { liveness, withinMs: WITHIN_MS })
-  const found = new Set(problems.map(({ check }) => check))
-  t.deepEqual(
-    PLANTED.filter((check) => !found.has(check)),
-    [],
-  )
-})
+    await worker.signal('SIGKILL')
+    await plantBreaches(pipelines)
+    const problems = await auditPipelines(pipelines, { liveness, withinMs: WITHIN_MS })
+    const found = new Set(problems.map(({ check }) => check))
+    t.deepEqual(
+      PLANTED.filter((check) => !found.has(check)),
+      [],
+    )
+  },
+)
 
 /** What the audit must find, each after it has found nothing. */
 const PLANTED = [
@@ -148,48 +152,51 @@ async function plantBreaches({
   objects.keeper?.keep(version, { body, bytes: body.length, etag: 'planted', modifiedAt: 1 })
 }
 
-test('servers that are killed come back with what they had, and fail only while they are told to', async (t) => {
-  const pipelines = await openPipelines(t)
-  const { api, bucket, sourcePostgres } = pipelines
-  await using store = await openStore(
-    {
-      type: 's3',
-      url: 's3://lake/probe',
-      endpoint: bucket.url,
-      credentials: { accessKeyId: 'stub-access-key', secretAccessKey: 'stub-secret-key' },
-    },
-    { clock: systemClock, random: systemRandom, logger: silentLogger },
-  )
-  await store.put('kept', Buffer.from('bytes'))
-  await pipelines.start()
-  const rows = async () =>
-    Number((await query(sourcePostgres.localUrl, 'select count(*) from ledger'))[0]?.['count'])
-  const first = await rows()
-  await until('the ledger grows', async () => (await rows()) > first)
-  const { count } = await api.state()
-  await using client = await connected(sourcePostgres.url())
+test.serial(
+  'servers that are killed come back with what they had, and fail only while they are told to',
+  async (t) => {
+    const pipelines = await openPipelines(t)
+    const { api, bucket, sourcePostgres } = pipelines
+    await using store = await openStore(
+      {
+        type: 's3',
+        url: 's3://lake/probe',
+        endpoint: bucket.url,
+        credentials: { accessKeyId: 'stub-access-key', secretAccessKey: 'stub-secret-key' },
+      },
+      { clock: systemClock, random: systemRandom, logger: silentLogger },
+    )
+    await store.put('kept', Buffer.from('bytes'))
+    await pipelines.start()
+    const rows = async () =>
+      Number((await query(sourcePostgres.localUrl, 'select count(*) from ledger'))[0]?.['count'])
+    const first = await rows()
+    await until('the ledger grows', async () => (await rows()) > first)
+    const { count } = await api.state()
+    await using client = await connected(sourcePostgres.url())
 
-  await Promise.all([bucket.kill(), api.kill(), sourcePostgres.kill()])
-  await client.ended
-  await t.throwsAsync(fetch(api.url))
-  await Promise.all([bucket.up(), api.up(), sourcePostgres.up()])
-  t.deepEqual(Buffer.from((await store.get('kept')) ?? []).toString(), 'bytes')
-  t.true((await api.state()).count >= count)
-  const recovered = await rows()
-  t.true(recovered >= first)
-  await until('the ledger grows again', async () => (await rows()) > recovered)
+    await Promise.all([bucket.kill(), api.kill(), sourcePostgres.kill()])
+    await client.ended
+    await t.throwsAsync(fetch(api.url))
+    await Promise.all([bucket.up(), api.up(), sourcePostgres.up()])
+    t.deepEqual(Buffer.from((await store.get('kept')) ?? []).toString(), 'bytes')
+    t.true((await api.state()).count >= count)
+    const recovered = await rows()
+    t.true(recovered >= first)
+    await until('the ledger grows again', async () => (await rows()) > recovered)
 
-  await using other = await connected(sourcePostgres.url())
-  t.true((await sourcePostgres.dropConnections()) >= 1)
-  await other.ended
+    await using other = await connected(sourcePostgres.url())
+    t.true((await sourcePostgres.dropConnections()) >= 1)
+    await other.ended
 
-  await bucket.mood({ faults: [{ kind: 'forbidden' }] })
-  await t.throwsAsync(store.get('kept'), { message: /403|AccessDenied|refused/i })
-  await bucket.mood({ settings: { conditional: 'ignored' } })
-  t.is((await store.probe()).conditionalPut, 'ignored')
-  await bucket.mood({})
-  t.is((await store.probe()).conditionalPut, 'honoured')
-})
+    await bucket.mood({ faults: [{ kind: 'forbidden' }] })
+    await t.throwsAsync(store.get('kept'), { message: /403|AccessDenied|refused/i })
+    await bucket.mood({ settings: { conditional: 'ignored' } })
+    t.is((await store.probe()).conditionalPut, 'ignored')
+    await bucket.mood({})
+    t.is((await store.probe()).conditionalPut, 'honoured')
+  },
+)
 
 /** A connection over the network, and when it ended. */
 async function connected(

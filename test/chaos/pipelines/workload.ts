@@ -94,17 +94,34 @@ export type SettleOptions = {
 export async function settle(options: SettleOptions): Promise<LivenessFacts> {
   const { catalog, clock, up, sourceFaults, withinMs } = options
   const end = clock.monotonic() + 2 * withinMs
-  const before = await look(catalog, new Map())
-  // What an operator would do: everything else of them is judged as it was found.
-  for (const { pipeline, shard, quarantine } of before)
-    if (quarantine !== null) await catalog.quarantineShard({ pipeline, shard }, null)
+  const insist = createInsist(clock, end)
+  const before = await insist(() => look(catalog, new Map()))
+  const quarantined = before.filter(({ quarantine }) => quarantine !== null)
+  // What an operator would do; they are judged as they were found.
+  for (const { pipeline, shard } of quarantined)
+    await insist(() => catalog.quarantineShard({ pipeline, shard }, null))
   const runs = await Promise.all(PIPELINES.map((name) => lastRun(catalog, clock, name, end)))
   const members = await membersOf(catalog, clock, up, end)
   // A schedule may have begun another run since: what it waits for is not stuck.
-  const after = await look(catalog, new Map(runs.map(({ pipeline, run }) => [pipeline, run])))
-  const quarantined = before.filter(({ quarantine }) => quarantine !== null)
-  const shards = [...quarantined, ...after]
-  return { runs, workers: { up, members }, shards, sourceFaults }
+  const last = new Map(runs.map(({ pipeline, run }) => [pipeline, run]))
+  const after = await insist(() => look(catalog, last))
+  return { runs, workers: { up, members }, shards: [...quarantined, ...after], sourceFaults }
+}
+
+type Insist = <T>(ask: () => Promise<T>) => Promise<T>
+
+/** Asks again while the catalog's connections are those that the last fault has broken. */
+function createInsist(clock: Clock, end: number): Insist {
+  return async (ask) => {
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (clock.monotonic() > end) throw error
+      }
+      await clock.sleep(LOOK_MS)
+    }
+  }
 }
 
 async function lastRun(
@@ -113,10 +130,11 @@ async function lastRun(
   pipeline: PipelineName,
   end: number,
 ): Promise<HealedRun> {
+  const insist = createInsist(clock, end)
   const began = clock.monotonic()
-  const run = await requestRun(catalog, clock, pipeline, 'queue')
+  const run = await insist(() => requestRun(catalog, clock, pipeline, 'queue'))
   for (;;) {
-    const row = await catalog.run(run)
+    const row = await insist(() => catalog.run(run))
     const tookMs = clock.monotonic() - began
     if (row && row.endedAt !== null)
       return { pipeline, run, status: row.status, error: row.error, tookMs }
@@ -132,8 +150,10 @@ async function membersOf(
   up: readonly string[],
   end: number,
 ): Promise<readonly string[]> {
+  const insist = createInsist(clock, end)
   for (;;) {
-    const members = (await catalog.workers()).flatMap((row) => (row.isPresent ? [row.name] : []))
+    const rows = await insist(() => catalog.workers())
+    const members = rows.flatMap((row) => (row.isPresent ? [row.name] : []))
     const isSettled = members.length === up.length && up.every((name) => members.includes(name))
     if (isSettled || clock.monotonic() > end) return members
     await clock.sleep(LOOK_MS)
