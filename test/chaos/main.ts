@@ -1,6 +1,6 @@
 /**
  * `npm run chaos -- --seed=N --backend=raft|etcd --minutes=M --nodes=3 --workers=4 [--lab=namespaces|proxies]
- * [--faults=a,b]`: one chaos run. `--long --hours=H` runs fresh seeds on alternating backends, one line
+ * [--faults=a,b] [--patience=N]`: one chaos run. `--long --hours=H` runs fresh seeds on alternating backends, one line
  * each; `--smoke` is what CI runs. Ends with `N passed, N failed`, counted in checks; in any case there is
  * a report, and the command that asks for the same run again.
  */
@@ -28,6 +28,7 @@ const options = {
   workers: { type: 'string', default: '4' },
   lab: { type: 'string' },
   faults: { type: 'string' },
+  patience: { type: 'string', default: '1' },
   long: { type: 'boolean', default: false },
   hours: { type: 'string', default: '1' },
   smoke: { type: 'boolean', default: false },
@@ -123,6 +124,7 @@ function shapeOf(values: Values, lab: LabKind) {
     minutes: numberOf('minutes', values.minutes, 0.1),
     nodes: numberOf('nodes', values.nodes, 1),
     workers: numberOf('workers', values.workers, 1),
+    patience: numberOf('patience', values.patience, 1),
     ...(faults ? { faults } : {}),
   }
 }

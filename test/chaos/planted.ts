@@ -178,6 +178,7 @@ const { values } = parseArgs({
     bug: { type: 'string' },
     most: { type: 'string', default: '5' },
     minutes: { type: 'string', default: '1' },
+    patience: { type: 'string', default: '1' },
     results: { type: 'string' },
   },
 })
@@ -220,6 +221,7 @@ function hunt(folder: string, bug: Bug): Caught {
     '--backend=raft',
     `--minutes=${values.minutes}`,
     `--faults=${bug.faults.join(',')}`,
+    `--patience=${values.patience}`,
   ]
   const places = [`--results=${results}`, `--reports=${join(folder, 'reports')}`]
   for (let seed = 1; seed <= Number(values.most); seed++) {

@@ -172,7 +172,7 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
   await healAll(cast, lab)
   history.setCalm(true)
   const stretch = stretchOf(slowness.factor())
-  const withinMs = Math.round(SETTLED_WITHIN_MS * stretch)
+  const withinMs = Math.round(SETTLED_WITHIN_MS * stretch * settings.patience)
   if (stretch > 1)
     timeline.add({ kind: 'note', text: `the machine is slow: ${withinMs} ms to settle` })
   const liveness = await pipelines.settle({

@@ -26,7 +26,7 @@ import { type Coordinators, createCoordinators } from './coordinators.ts'
 import type { Kept } from './kept.ts'
 import { prepareMachines } from './machines.ts'
 import type { Program } from './program.ts'
-import { type ChaosWorker, createWorker } from './workers.ts'
+import { type ChaosWorker, createWorker, SESSION_TTL_MS } from './workers.ts'
 
 export type Cast = AsyncDisposable & {
   readonly stage: Stage
@@ -45,6 +45,7 @@ export type CastOptions = {
   readonly backend: Backend
   readonly nodes: number
   readonly workers: number
+  readonly patience: number
   readonly programs: { readonly now: Program; readonly next: Program }
   readonly timeline: Timeline
   problem(text: string): void
@@ -114,6 +115,7 @@ export async function gather(options: CastOptions): Promise<Cast> {
       folder,
       program: programs.now,
       endpoints: coordinators.endpoints,
+      ttlMs: SESSION_TTL_MS * options.patience,
       env: { ...pipelines.env(name), ...machines.envOf(name) },
       timeline,
       problem,

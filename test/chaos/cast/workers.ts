@@ -1,4 +1,4 @@
-/** The workers of a chaos run, one a host: `hakiri serve` with a session of three seconds. */
+/** The workers of a chaos run, one a host: `hakiri serve` with a short session. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EXIT } from '../../../cli/exit.ts'
@@ -21,10 +21,12 @@ export type WorkerOptions = {
   readonly endpoints: readonly string[]
   /** Catalog, sources, keys of the bucket: what references in the manifest resolve to. */
   readonly env: Environment
+  readonly ttlMs: number
   readonly timeline: Timeline
   problem(text: string): void
 }
 
+/** A worker that is silent for so long loses what it has. */
 export const SESSION_TTL_MS = 3_000
 /** A clean stop hands everything back; SIGTERM must be over after that and a little. */
 export const STOP_MS = 20_000
@@ -55,12 +57,12 @@ export async function createWorker(options: WorkerOptions): Promise<ChaosWorker>
   }
 }
 
-function argsOf({ host, endpoints }: WorkerOptions, { main }: Program): readonly string[] {
+function argsOf({ host, endpoints, ttlMs }: WorkerOptions, { main }: Program): readonly string[] {
   const settings = {
     name: host.name,
     port: '0',
     coord: endpoints.join(','),
-    'session-ttl': `${SESSION_TTL_MS}ms`,
+    'session-ttl': `${ttlMs}ms`,
     slots: SLOTS,
     memory: `${MEMORY_BYTES / 1_000_000}MB`,
     'drain-timeout': '10s',

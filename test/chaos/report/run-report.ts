@@ -9,6 +9,8 @@ export type RunSettings = {
   readonly nodes: number
   readonly workers: number
   readonly lab: 'namespaces' | 'proxies'
+  /** Sessions and what has to be done in time get so many times as long: for machines that are busy. */
+  readonly patience: number
   /** Only these faults; all that are possible when it is left out. */
   readonly faults?: readonly FaultKind[]
 }
@@ -48,7 +50,7 @@ export type RunReport = {
 
 /** The command that asks for the same run again. */
 export function replayOf(settings: RunSettings): string {
-  const { seed, backend, minutes, nodes, workers, lab, faults } = settings
+  const { seed, backend, minutes, nodes, workers, lab, faults, patience } = settings
   const words = [
     `--seed=${seed}`,
     `--backend=${backend}`,
@@ -56,6 +58,7 @@ export function replayOf(settings: RunSettings): string {
     `--nodes=${nodes}`,
     `--workers=${workers}`,
     `--lab=${lab}`,
+    ...(patience === 1 ? [] : [`--patience=${patience}`]),
     ...(faults ? [`--faults=${faults.join(',')}`] : []),
   ]
   return `npm run chaos -- ${words.join(' ')}`

@@ -22,7 +22,8 @@ export async function runLeases(work: Work): Promise<void> {
   })
   const end = await insist(work, last, () => {
     const value = last.token()
-    return plainly({ kind: 'put', key: `${work.prefix}end`, value })
+    // A key for each attempt: one that was not answered may have landed.
+    return plainly({ kind: 'put', key: `${work.prefix}end/${value}`, value })
   })
   const audit = end && (await insist(work, last, () => plainly({ kind: 'get', ...range })))
   await watchers.finish(end?.revision)
