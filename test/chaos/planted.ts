@@ -7,6 +7,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -203,6 +204,8 @@ function plant(folder: string, { name, edits }: Bug): void {
     )
   }
   execFileSync('git', ['init', '--quiet'], { cwd: folder })
+  // The rule for the folder does not hold for a link.
+  writeFileSync(join(folder, '.git/info/exclude'), 'node_modules\n')
 }
 
 type Caught = {
@@ -227,8 +230,9 @@ function hunt(folder: string, bug: Bug): Caught {
   for (let seed = 1; seed <= Number(values.most); seed++) {
     const args = [join(folder, 'test/chaos/main.ts'), `--seed=${seed}`, ...words, ...places]
     const { stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1e9 })
-    const line = readFileSync(results, 'utf8').trimEnd().split('\n').at(-1)
-    if (line === undefined) throw new Error(stderr)
+    if (!existsSync(results))
+      throw new Error(`the run of ${bug.name} left nothing behind: ${stderr}`)
+    const line = readFileSync(results, 'utf8').trimEnd().split('\n').at(-1) ?? ''
     const { problems } = JSON.parse(line) as RunRecord
     const by = problems.find((problem) => bug.shown.test(problem))
     const seconds = Math.round((performance.now() - began) / 1_000)

@@ -24,7 +24,7 @@ import { type HolderObserver, observeHolders } from '../observe.ts'
 import type { Timeline } from '../timeline.ts'
 import { type Coordinators, createCoordinators } from './coordinators.ts'
 import type { Kept } from './kept.ts'
-import { prepareMachines } from './machines.ts'
+import { type Machines, prepareMachines } from './machines.ts'
 import type { Program } from './program.ts'
 import { type ChaosWorker, createWorker, SESSION_TTL_MS } from './workers.ts'
 
@@ -63,23 +63,18 @@ const USUAL: Required<ApiFaults> = {
 }
 
 export async function gather(options: CastOptions): Promise<Cast> {
-  const { lab, seed, backend, timeline, problem, programs } = options
+  const { lab, timeline } = options
   await using cleaning = new AsyncDisposableStack()
-  const folder = join(lab.folder, 'cast')
-  await mkdir(folder)
-  const names = (role: string, count: number): readonly string[] =>
-    Array.from({ length: count }, (_, index) => `${role}-${index + 1}`)
   const [coordNames, workerNames] = [
-    names('coord', options.nodes),
-    names('worker', options.workers),
+    namesOf('coord', options.nodes),
+    namesOf('worker', options.workers),
   ]
   const hosts = await addHosts(lab, [...coordNames, ...workerNames, SPARE])
-  const hostOf = (name: string): Host => hosts.get(name)!
   const kept = new Map<string, Kept>()
   const machines = cleaning.use(
     await prepareMachines({
       lab,
-      backend,
+      backend: options.backend,
       coordinators: coordNames,
       workers: workerNames,
       pidOf: (host) => kept.get(host)?.pid(),
@@ -88,78 +83,100 @@ export async function gather(options: CastOptions): Promise<Cast> {
   const pipelines = cleaning.use(await openPipelines(options, [...workerNames, SPARE]))
   const coordinators = cleaning.use(
     createCoordinators({
-      backend,
-      hosts: coordNames.map(hostOf),
-      program: programs.now,
-      timeline,
+      ...options,
+      hosts: coordNames.map((name) => hosts.get(name)!),
+      program: options.programs.now,
       placeOf: ({ name }) => ({ folder: machines.folderOf(name), env: machines.envOf(name) }),
-      problem,
     }),
   )
   for (const { actor } of coordinators.all) actor.start()
   await untilLed(coordinators)
-  const client = cleaning.use(
-    createCoordClient(
-      { endpoints: coordinators.endpoints, attemptMs: 2_000, readMs: 10_000 },
-      { clock: systemClock, random: systemRandom, logger: silentLogger },
-    ),
-  )
+  const client = cleaning.use(connect(coordinators.endpoints))
   // Before the first worker: nobody may claim unseen.
   const prefix = `hakiri/${pipelines.catalog.id}/`
   const holders = cleaning.use(observeHolders(client, prefix, timeline))
   await holders.begun
-  const workers = new Map<string, ChaosWorker>()
-  for (const name of [...workerNames, SPARE]) {
-    const worker = await createWorker({
-      host: hostOf(name),
-      folder,
-      program: programs.now,
-      endpoints: coordinators.endpoints,
-      ttlMs: SESSION_TTL_MS * options.patience,
-      env: { ...pipelines.env(name), ...machines.envOf(name) },
-      timeline,
-      problem,
-    })
-    cleaning.use(worker.actor)
-    workers.set(name, worker)
-  }
-  const spare = workers.get(SPARE)!
+  const workers = await hire(options, { hosts, machines, pipelines, coordinators }, cleaning)
   const steady = workerNames.map((name) => workers.get(name)!)
   for (const { actor } of [...coordinators.all, ...workers.values()]) kept.set(actor.name, actor)
   for (const { actor } of steady) actor.start()
   await untilMembers(pipelines, workerNames)
   const troupe: Troupe = {
-    backend,
+    backend: options.backend,
     coordinators: coordNames,
     workers: workerNames,
     abilities: machines.abilities,
   }
+  const stage = stageOf(options, { troupe, machines, pipelines, coordinators, workers })
+  const owned = cleaning.move()
+  return {
+    ...{ stage, coordinators, pipelines, client, holders },
+    workers: steady,
+    processes: [...kept.values()],
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function namesOf(role: string, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `${role}-${index + 1}`)
+}
+
+function connect(endpoints: readonly string[]): CoordClient {
+  return createCoordClient(
+    { endpoints, attemptMs: 2_000, readMs: 10_000 },
+    { clock: systemClock, random: systemRandom, logger: silentLogger },
+  )
+}
+
+type Surroundings = {
+  readonly machines: Machines
+  readonly pipelines: Pipelines
+  readonly coordinators: Coordinators
+}
+
+/** Workers that nobody has started yet; they end with the stack. */
+async function hire(
+  options: CastOptions,
+  around: Surroundings & { readonly hosts: ReadonlyMap<string, Host> },
+  cleaning: AsyncDisposableStack,
+): Promise<ReadonlyMap<string, ChaosWorker>> {
+  const { lab, timeline, patience, programs } = options
+  const { hosts, machines, pipelines, coordinators } = around
+  const folder = join(lab.folder, 'workers')
+  await mkdir(folder)
+  const workers = new Map<string, ChaosWorker>()
+  for (const name of [...namesOf('worker', options.workers), SPARE]) {
+    const worker = await createWorker({
+      host: hosts.get(name)!,
+      folder,
+      program: programs.now,
+      endpoints: coordinators.endpoints,
+      ttlMs: SESSION_TTL_MS * patience,
+      env: { ...pipelines.env(name), ...machines.envOf(name) },
+      timeline,
+      problem: (text) => options.problem(text),
+    })
+    cleaning.use(worker.actor)
+    workers.set(name, worker)
+  }
+  return workers
+}
+
+function stageOf(
+  { lab, seed, timeline, programs, problem }: CastOptions,
+  around: Surroundings & Pick<Stage, 'troupe' | 'workers'>,
+): Stage {
+  const { troupe, machines, pipelines, coordinators, workers } = around
   const dice = createDice(seed).fork('leaders')
-  const stage: Stage = {
-    troupe,
-    timeline,
-    coordinators,
-    workers,
-    spare,
-    programs,
+  return {
+    ...{ troupe, timeline, coordinators, workers, programs, problem },
+    spare: workers.get(SPARE)!,
     disks: machines.disks,
     clocks: machines.clocks,
     ...servicesOf(lab, pipelines),
     cordon: async (worker, isCordoned) =>
       void (await cordonWorker(operatorOf(pipelines.catalog), worker, isCordoned)),
-    leader: async () => (await coordinators.leader())?.name ?? dice.pick(coordNames),
-    problem,
-  }
-  const owned = cleaning.move()
-  return {
-    stage,
-    coordinators,
-    pipelines,
-    client,
-    holders,
-    workers: steady,
-    processes: [...kept.values()],
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    leader: async () => (await coordinators.leader())?.name ?? dice.pick(troupe.coordinators),
   }
 }
 
