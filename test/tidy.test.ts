@@ -40,7 +40,10 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },
   { path: 'test/chaos/cast/cast.ts', why: 'asks real processes until they are ready' },
-  { path: 'test/chaos/cast/kept.ts', why: 'starts a process again as late as a service manager does' },
+  {
+    path: 'test/chaos/cast/kept.ts',
+    why: 'starts a process again as late as a service manager does',
+  },
   { path: 'test/chaos/checks.ts', why: 'asks real members until they have caught up' },
   { path: 'test/chaos/faults/drive.ts', why: 'holds a fault for as long as the plan says' },
   { path: 'test/chaos/faults/machines.ts', why: 'leaves a sick process the time to end' },

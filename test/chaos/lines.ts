@@ -22,9 +22,10 @@ export type RunRecord = Omit<RunReport, 'events' | 'checks'> & {
   readonly problems: readonly string[]
 }
 
-export function recordOf({ events: _, checks, ...report }: RunReport): RunRecord {
+export function recordOf(report: RunReport): RunRecord {
+  const { settings, startedAt, tookMs, verdict, checks, faults, figures } = report
   const problems = checks.flatMap(({ name, problems: all }) =>
     all.map((text) => `${name}: ${text}`),
   )
-  return { ...report, problems }
+  return { settings, startedAt, tookMs, verdict, faults, figures, problems }
 }

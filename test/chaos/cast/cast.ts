@@ -110,7 +110,11 @@ export async function gather(options: CastOptions): Promise<Cast> {
   const stage = stageOf(options, { troupe, machines, pipelines, coordinators, workers })
   const owned = cleaning.move()
   return {
-    ...{ stage, coordinators, pipelines, client, holders },
+    stage,
+    coordinators,
+    pipelines,
+    client,
+    holders,
     workers: steady,
     processes: [...kept.values()],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -169,7 +173,12 @@ function stageOf(
   const { troupe, machines, pipelines, coordinators, workers } = around
   const dice = createDice(seed).fork('leaders')
   return {
-    ...{ troupe, timeline, coordinators, workers, programs, problem },
+    troupe,
+    timeline,
+    coordinators,
+    workers,
+    programs,
+    problem,
     spare: workers.get(SPARE)!,
     disks: machines.disks,
     clocks: machines.clocks,

@@ -61,7 +61,12 @@ test('what is planned is possible, begins in order, and ends with the faults', (
       const hosts = new Set([
         ...troupe.coordinators,
         ...troupe.workers,
-        ...['leader', 'catalog', 'source', 'bucket', 'api', 'worker-spare'],
+        'leader',
+        'catalog',
+        'source',
+        'bucket',
+        'api',
+        'worker-spare',
       ])
       let last = 0
       planFaults(asked).forEach((fault, index) => {

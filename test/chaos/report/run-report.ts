@@ -15,8 +15,6 @@ export type RunSettings = {
   readonly faults?: readonly FaultKind[]
 }
 
-export type Problem = { readonly check: string; readonly text: string }
-
 /** One claim about the run, and what speaks against it. */
 export type Check = {
   readonly name: string
