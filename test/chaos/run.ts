@@ -50,7 +50,7 @@ export type RunOptions = {
   /** Where reports go: `seed-backend.json` and `.html`. */
   readonly folder: string
   /** What happens, for people, as it happens. */
-  say(text: string): void
+  readonly say: (text: string) => void
 }
 
 export type RanRun = { readonly report: RunReport; readonly page: string }
@@ -219,7 +219,7 @@ async function healAll(cast: Cast, lab: Lab): Promise<void> {
   await lab.setLinks([])
   const steady = [...cast.coordinators.all, ...cast.workers]
   for (const { actor } of steady) {
-    actor.resume()
+    await actor.resume()
     actor.start()
   }
   await until(
@@ -265,6 +265,6 @@ async function saveWords(
   if (story.isComplete && story.checks.every(({ problems }) => problems.length === 0)) return
   const place = join(folder, `${seed}-${backend}`)
   await mkdir(place, { recursive: true })
-  for (const { name, output } of processes)
-    await writeFile(join(place, `${name}.log`), `${output().join('\n')}\n`)
+  for (const one of processes)
+    await writeFile(join(place, `${one.name}.log`), `${one.output().join('\n')}\n`)
 }

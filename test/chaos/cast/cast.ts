@@ -48,7 +48,7 @@ export type CastOptions = {
   readonly patience: number
   readonly programs: { readonly now: Program; readonly next: Program }
   readonly timeline: Timeline
-  problem(text: string): void
+  readonly problem: (text: string) => void
 }
 
 const READY_MS = 30_000

@@ -47,7 +47,7 @@ export type CoordinatorsOptions = {
     readonly folder: string
     readonly env: Environment
   }
-  problem(text: string): void
+  readonly problem: (text: string) => void
 }
 
 const CLIENT_PORT = 7701

@@ -21,8 +21,8 @@ export type Kept = AsyncDisposable & {
   kill(): Promise<void>
   /** SIGTERM, and kill -9 after `waitMs`, which is a problem. It stays down until it is started. */
   terminate(waitMs: number): Promise<void>
-  pause(): void
-  resume(): void
+  pause(): Promise<void>
+  resume(): Promise<void>
   /** Arguments from its next start on. */
   args: readonly string[]
   /** While this is set, an end by itself is what a fault is about, and it is not started again. */
@@ -42,7 +42,7 @@ export type KeptOptions = {
   readonly timeline: Timeline
   /** Exit codes that are the surroundings' fault, such as a catalog that is away at its start. */
   readonly excused?: readonly number[]
-  problem(text: string): void
+  readonly problem: (text: string) => void
 }
 
 const AGAIN_MS = 1_000
@@ -89,7 +89,7 @@ export function keep(options: KeptOptions): Kept {
       if (actor.isRunning() || isOver) return
       actor.start(kept.args)
       timeline.add({ kind: 'process', name, what: 'started' })
-      void follow(++life)
+      follow(++life).catch((error: unknown) => options.problem(`${name}: ${String(error)}`))
     },
     async kill() {
       await endBy('SIGKILL')
@@ -103,15 +103,15 @@ export function keep(options: KeptOptions): Kept {
       options.problem(`${name} was not gone ${waitMs} ms after SIGTERM\n${lastWords(actor)}`)
       await endBy('SIGKILL')
     },
-    pause() {
+    async pause() {
       if (!actor.isRunning()) return
-      void actor.signal('SIGSTOP')
+      await actor.signal('SIGSTOP')
       isStopped = true
       timeline.add({ kind: 'process', name, what: 'stopped' })
     },
-    resume() {
+    async resume() {
       if (!isStopped) return
-      void actor.signal('SIGCONT')
+      await actor.signal('SIGCONT')
       isStopped = false
       timeline.add({ kind: 'process', name, what: 'continued' })
     },

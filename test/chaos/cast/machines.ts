@@ -22,7 +22,7 @@ export type MachinesOptions = {
   readonly backend: Backend
   readonly coordinators: readonly string[]
   readonly workers: readonly string[]
-  pidOf(host: string): number | undefined
+  readonly pidOf: (host: string) => number | undefined
 }
 
 /** In memory: what a sync costs is up to faults, not to whatever else the machine's disk has to do. */

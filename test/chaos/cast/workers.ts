@@ -23,7 +23,7 @@ export type WorkerOptions = {
   readonly env: Environment
   readonly ttlMs: number
   readonly timeline: Timeline
-  problem(text: string): void
+  readonly problem: (text: string) => void
 }
 
 /** A worker that is silent for so long loses what it has. */

@@ -10,16 +10,16 @@ const ASK_EVERY_MS = 500
 
 /** Asks until it is so; `what` says what was waited for. */
 async function untilDone(what: string, isDone: () => Promise<boolean>): Promise<void> {
-  let last: unknown
+  let last = ''
   for (const end = performance.now() + CHANGE_MS_MAX; performance.now() < end;) {
     const done = await isDone().catch((error: unknown) => {
-      last = error
+      last = `, last ${String(error)}`
       return false
     })
     if (done) return
     await delay(ASK_EVERY_MS)
   }
-  throw new Error(`${what}: not within ${CHANGE_MS_MAX} ms${last ? `, last ${String(last)}` : ''}`)
+  throw new Error(`${what}: not within ${CHANGE_MS_MAX} ms${last}`)
 }
 
 /**

@@ -21,8 +21,8 @@ const kill: Begin = async ({ stage, fault }) => {
 
 const pause: Begin = async ({ stage, fault }) => {
   const actors = fault.hosts.map((host) => unharmed(actorOf(stage, host)))
-  for (const actor of actors) actor.pause()
-  return async () => actors.forEach((actor) => actor.resume())
+  await Promise.all(actors.map((actor) => actor.pause()))
+  return async () => void (await Promise.all(actors.map((actor) => actor.resume())))
 }
 
 /** Nobody hears that it died: its last words are lost on the way. It comes back behind the cut. */

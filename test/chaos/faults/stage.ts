@@ -32,7 +32,7 @@ export type Stage = {
   readonly clocks: ClockPort | undefined
   /** Who leads now; one by lot when nobody says so. */
   leader(): Promise<string>
-  problem(text: string): void
+  readonly problem: (text: string) => void
 }
 
 /** Servers that are killed, and answer again when `up` resolves. */
