@@ -44,6 +44,18 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },
+  { path: 'test/chaos/cast/cast.ts', why: 'asks real processes until they are ready' },
+  {
+    path: 'test/chaos/cast/kept.ts',
+    why: 'starts a process again as late as a service manager does',
+  },
+  { path: 'test/chaos/checks.ts', why: 'asks real members until they have caught up' },
+  { path: 'test/chaos/faults/drive.ts', why: 'holds a fault for as long as the plan says' },
+  { path: 'test/chaos/faults/machines.ts', why: 'leaves a sick process the time to end' },
+  { path: 'test/chaos/faults/members.ts', why: 'asks real members until they have caught up' },
+  { path: 'test/chaos/faults/processes.ts', why: 'holds a fault for as long as the plan says' },
+  { path: 'test/chaos/faults/services.ts', why: 'plays a fault again and again' },
+  { path: 'test/chaos/run.ts', why: 'lets the phases of a run last as long as they are meant to' },
 ]
 
 const repository = readRepository()

@@ -1,5 +1,5 @@
 /**
- * A paged JSON API on loopback with switches for what real APIs do wrong. Real sockets, real HTTP; the
+ * A paged JSON API, on loopback unless told otherwise, with switches for what real APIs do wrong. Real sockets, real HTTP; the
  * rows, the paging and each fault are the caller's.
  */
 import { createHash } from 'node:crypto'
@@ -57,6 +57,11 @@ export type HttpSourceOptions = {
   readonly authorization?: string
   /** Keeps an answer back until the promise resolves; `inFlight` counts this request too. */
   readonly hold?: (index: number, inFlight: number) => Promise<void> | undefined
+  /** Where it listens; a free port of loopback by default. */
+  readonly host?: string
+  readonly port?: number
+  /** Requests remembered at the most, the newest; all by default. */
+  readonly requestsMax?: number
   /** `index` counts requests from 0. */
   readonly fault?: (index: number, request: SeenRequest) => Fault | undefined
 }
@@ -79,12 +84,15 @@ export async function startHttpSource(options: HttpSourceOptions): Promise<HttpS
   const stop = new AbortController()
   let inFlight = 0
   let inFlightMost = 0
+  let count = 0
 
   const server = http.createServer((incoming, response) => {
     const url = new URL(incoming.url ?? '/', 'http://source')
     const { pathname: path, searchParams: query } = url
     const request = { path, query, headers: incoming.headers, status: 0 }
-    const index = requests.push(request) - 1
+    const index = count++
+    requests.push(request)
+    if (requests.length > (options.requestsMax ?? Infinity)) requests.shift()
     for (const waiter of waiting) if (waiter.test(request)) waiter.resolve()
     inFlightMost = Math.max(inFlightMost, ++inFlight)
     response.on('close', () => inFlight--)
@@ -92,11 +100,15 @@ export async function startHttpSource(options: HttpSourceOptions): Promise<HttpS
       .then(() => answer(options, index, request, response, stop.signal))
       .catch(() => response.destroy())
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const host = options.host ?? '127.0.0.1'
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port ?? 0, host, resolve)
+  })
   const { port } = server.address() as AddressInfo
 
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     requests,
     get inFlightMost() {
       return inFlightMost

@@ -10,7 +10,12 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { POSTGRES_MIGRATIONS } from '../../catalog/migrations/postgres.ts'
 
-export type NextBuild = AsyncDisposable & { readonly hakiri: string }
+export type NextBuild = AsyncDisposable & {
+  /** Folder of the build. */
+  readonly root: string
+  /** Its launcher. */
+  readonly hakiri: string
+}
 
 export type Change = {
   readonly version: string
@@ -57,6 +62,7 @@ export async function makeNextBuild(change: Change): Promise<NextBuild> {
     await edit(join(folder, 'catalog/migrations/postgres.ts'), /\]\s*$/, next)
   }
   return {
+    root: folder,
     hakiri: join(folder, 'hakiri'),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }

@@ -1,12 +1,14 @@
 /**
- * What the S3 stub does with a request: buckets, objects and uploads in memory. Each operation is one
- * synchronous step, which is the lock per key: no two conditional writes can both find a key free.
+ * What the S3 stub does with a request: buckets, objects and uploads, in memory unless a keeper puts
+ * objects elsewhere. Each operation is one synchronous step, which is the lock per key: no two conditional writes can both find a key free.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import type { StubOperation } from './s3-stub-faults.ts'
 
 export type StubObject = {
+  /** May be read from elsewhere at each look. */
   readonly body: Buffer
+  readonly bytes: number
   readonly etag: string
   readonly modifiedAt: number
 }
@@ -16,6 +18,12 @@ export type StubBucket = {
   readonly uploads: Map<string, StubUpload>
   /** Keys in order; undefined when a change has made it stale. */
   sorted: readonly string[] | undefined
+  /** Keeps objects beyond the life of the process; returns what is to be served. */
+  readonly keeper?: StubKeeper
+}
+export type StubKeeper = {
+  keep(key: string, object: StubObject): StubObject
+  drop(key: string): void
 }
 export const emptyBucket = (): StubBucket => ({
   objects: new Map(),
@@ -105,11 +113,15 @@ const quoted = (etag: string): string => `"${etag}"`
 function store(bucket: StubBucket, key: string, body: Buffer, etag: string): void {
   if (!bucket.objects.has(key)) bucket.sorted = undefined
   // S3 counts modification times in whole seconds.
-  bucket.objects.set(key, { body, etag, modifiedAt: Math.floor(Date.now() / 1000) * 1000 })
+  const modifiedAt = Math.floor(Date.now() / 1000) * 1000
+  const object = { body, bytes: body.length, etag, modifiedAt }
+  bucket.objects.set(key, bucket.keeper?.keep(key, object) ?? object)
 }
 
 function remove(bucket: StubBucket, key: string): void {
-  if (bucket.objects.delete(key)) bucket.sorted = undefined
+  if (!bucket.objects.delete(key)) return
+  bucket.keeper?.drop(key)
+  bucket.sorted = undefined
 }
 
 function putObject({ bucket, key, body, headers, behaviour }: StubCall): StubAnswer {
@@ -174,7 +186,7 @@ function listed(bucket: StubBucket, key: string, isEncoded: boolean): string {
   const found = bucket.objects.get(key)!
   const shown = isEncoded ? encodeURIComponent(key).replaceAll('%20', '+') : escape(key)
   const time = new Date(found.modifiedAt).toISOString()
-  return `<Contents><Key>${shown}</Key><LastModified>${time}</LastModified><ETag>&quot;${found.etag}&quot;</ETag><Size>${found.body.length}</Size></Contents>`
+  return `<Contents><Key>${shown}</Key><LastModified>${time}</LastModified><ETag>&quot;${found.etag}&quot;</ETag><Size>${found.bytes}</Size></Contents>`
 }
 
 function deleteBatch({ bucket, body, headers, behaviour, isHalf }: StubCall): StubAnswer {
@@ -196,7 +208,8 @@ function uploadPart({ bucket, query, body }: StubCall): StubAnswer {
   const upload = bucket.uploads.get(query.get('uploadId') ?? '')
   if (!upload) return refusal(404, 'NoSuchUpload')
   const etag = md5(body)
-  upload.parts.set(Number(query.get('partNumber')), { body, etag, modifiedAt: Date.now() })
+  const part = { body, bytes: body.length, etag, modifiedAt: Date.now() }
+  upload.parts.set(Number(query.get('partNumber')), part)
   return { status: 200, headers: { etag: quoted(etag) } }
 }
 

@@ -1,7 +1,8 @@
 /**
- * An S3 server for tests, benches and chaos runs: on loopback, in memory, with faults that can be
- * switched while it runs. It verifies signatures and keeps the rules that clients rely on (whole
- * objects only, ordered listings, parts of a minimal size), so that it is as strict as the real thing.
+ * An S3 server for tests, benches and chaos runs: on loopback and in memory unless told otherwise, with
+ * faults that can be switched while it runs. It verifies signatures and keeps the rules that clients rely
+ * on (whole objects only, ordered listings, parts of a minimal size), so that it is as strict as the real
+ * thing.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -48,7 +49,10 @@ export type StubOptions = {
   /** Decides for faults with a share; Math.random by default. */
   readonly random?: () => number
   readonly settings?: Partial<StubSettings>
+  readonly host?: string
   readonly port?: number
+  /** Where a bucket's objects are; in memory by default. */
+  readonly open?: (bucket: string) => StubBucket
   /** Older entries of the log are dropped beyond this. */
   readonly logMax?: number
 }
@@ -94,8 +98,10 @@ type State = {
 
 /** Starts the server on a free loopback port. */
 export async function startS3Stub(options: StubOptions = {}): Promise<S3Stub> {
+  const open = options.open ?? emptyBucket
+  const host = options.host ?? '127.0.0.1'
   const state: State = {
-    buckets: new Map((options.buckets ?? ['lake']).map((name) => [name, emptyBucket()])),
+    buckets: new Map((options.buckets ?? ['lake']).map((name) => [name, open(name)])),
     faults: createFaultBook(options.random ?? Math.random),
     log: [],
     logMax: options.logMax ?? 100_000,
@@ -111,17 +117,17 @@ export async function startS3Stub(options: StubOptions = {}): Promise<S3Stub> {
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(options.port ?? 0, '127.0.0.1', resolve)
+    server.listen(options.port ?? 0, host, resolve)
   })
   const { port } = server.address() as AddressInfo
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${host}:${port}`,
     region: REGION,
     credentials: CREDENTIALS,
     fault: (fault) => state.faults.add(fault),
     clearFaults: () => state.faults.clear(),
     set: (settings) => void (state.settings = { ...state.settings, ...settings }),
-    createBucket: (name) => void state.buckets.set(name, emptyBucket()),
+    createBucket: (name) => void state.buckets.set(name, open(name)),
     objects: (name) => state.buckets.get(name)?.objects ?? new Map<string, StubObject>(),
     openUploads: (name) => state.buckets.get(name)?.uploads.size ?? 0,
     log: state.log,

@@ -1,0 +1,130 @@
+/**
+ * One program of a chaos run on its host, as a service manager would keep it: what ends by itself is
+ * started again after a second, and told to the timeline. An end that nothing explains is a problem of
+ * the run.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { createActor, type Actor, type ActorMemory, type Ending } from '../hosts/processes.ts'
+import type { Environment } from '../hosts/environment.ts'
+import type { Host } from '../hosts/lab.ts'
+import type { Timeline } from '../timeline.ts'
+
+export type Kept = AsyncDisposable & {
+  readonly name: string
+  readonly host: Host
+  /** Undefined while it is down. */
+  pid(): number | undefined
+  state(): 'running' | 'stopped' | 'down'
+  /** Starts it, unless it runs. It is not asked whether it is ready. */
+  start(): void
+  /** kill -9; resolves when it is gone. It stays down until it is started. */
+  kill(): Promise<void>
+  /** SIGTERM, and kill -9 after `waitMs`, which is a problem. It stays down until it is started. */
+  terminate(waitMs: number): Promise<void>
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Arguments from its next start on. */
+  args: readonly string[]
+  /** While this is set, an end by itself is what a fault is about, and it is not started again. */
+  isToEnd: boolean
+  memory(): Promise<ActorMemory | undefined>
+  /** The last lines that it has said. */
+  output(): readonly string[]
+}
+
+export type KeptOptions = {
+  readonly name: string
+  readonly host: Host
+  readonly program: string
+  readonly args: readonly string[]
+  readonly env?: Environment
+  readonly cwd?: string
+  readonly timeline: Timeline
+  /** Exit codes that are the surroundings' fault, such as a catalog that is away at its start. */
+  readonly excused?: readonly number[]
+  readonly problem: (text: string) => void
+}
+
+const AGAIN_MS = 1_000
+const WORDS_MAX = 25
+
+export function keep(options: KeptOptions): Kept {
+  const { name, timeline } = options
+  const actor = createActor(options)
+  let life = 0
+  let isWanted = false
+  let isStopped = false
+  let isOver = false
+
+  const follow = async (mine: number): Promise<void> => {
+    const how = await actor.ended().catch((error: unknown) => String(error))
+    if (mine !== life) return
+    isStopped = false
+    timeline.add({ kind: 'process', name, what: 'ended', how: String(how) })
+    if (!isWanted || isOver) return
+    if (kept.isToEnd) {
+      isWanted = false
+      return
+    }
+    const isExcused = typeof how === 'number' && (options.excused ?? []).includes(how)
+    if (!isExcused) options.problem(`${name} ended by itself with ${how}\n${lastWords(actor)}`)
+    await delay(AGAIN_MS)
+    if (isWanted && mine === life) kept.start()
+  }
+
+  const endBy = (signal: NodeJS.Signals): Promise<Ending | undefined> => {
+    isWanted = false
+    return actor.signal(signal)
+  }
+
+  const kept: Kept = {
+    name,
+    host: options.host,
+    pid: () => actor.pid(),
+    args: options.args,
+    isToEnd: false,
+    state: () => (actor.isRunning() ? (isStopped ? 'stopped' : 'running') : 'down'),
+    start() {
+      isWanted = true
+      if (actor.isRunning() || isOver) return
+      actor.start(kept.args)
+      timeline.add({ kind: 'process', name, what: 'started' })
+      follow(++life).catch((error: unknown) => options.problem(`${name}: ${String(error)}`))
+    },
+    async kill() {
+      await endBy('SIGKILL')
+    },
+    async terminate(waitMs) {
+      const how = await Promise.race([
+        endBy('SIGTERM').then(() => 'gone'),
+        delay(waitMs, undefined, { ref: false }),
+      ])
+      if (how !== undefined) return
+      options.problem(`${name} was not gone ${waitMs} ms after SIGTERM\n${lastWords(actor)}`)
+      await endBy('SIGKILL')
+    },
+    async pause() {
+      if (!actor.isRunning()) return
+      await actor.signal('SIGSTOP')
+      isStopped = true
+      timeline.add({ kind: 'process', name, what: 'stopped' })
+    },
+    async resume() {
+      if (!isStopped) return
+      await actor.signal('SIGCONT')
+      isStopped = false
+      timeline.add({ kind: 'process', name, what: 'continued' })
+    },
+    memory: () => actor.memory(),
+    output: () => actor.output(),
+    async [Symbol.asyncDispose]() {
+      isOver = true
+      await kept.kill()
+    },
+  }
+  return kept
+}
+
+function lastWords(actor: Actor): string {
+  return actor.output().slice(-WORDS_MAX).join('\n')
+}
