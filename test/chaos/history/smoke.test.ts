@@ -102,7 +102,7 @@ const LIES: Readonly<Record<string, (real: CoordClient) => Partial<CoordClient>>
   }),
   'renews no lease': (real) => ({
     leaseKeepAliveOnce: () => Promise.resolve({ ttl: 3 }),
-    leaseTimeToLive: real.leaseTimeToLive,
+    leaseTimeToLive: (...asked) => real.leaseTimeToLive(...asked),
   }),
 }
 

@@ -29,7 +29,7 @@ export function startWatchers(work: Work, ranges: readonly KeyRange[], from: num
   return {
     async finish(revision) {
       if (revision !== undefined) {
-        const until = watchers.map(({ sees }) => sees(revision))
+        const until = watchers.map((watcher) => watcher.sees(revision))
         await Promise.race([Promise.all(until), aborted(work.giveUp)])
       }
       ended.abort()
