@@ -44,6 +44,9 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },
+  { path: 'test/deploy/until.ts', why: 'asks real hosts until something is so' },
+  { path: 'test/deploy/writer.ts', why: 'writes at a pace' },
+  { path: 'test/deploy/scenarios/faults.ts', why: 'holds a fault for as long as it says' },
 ]
 
 const repository = readRepository()
