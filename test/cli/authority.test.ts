@@ -39,9 +39,11 @@ function authorities(bundle: string): readonly X509Certificate[] {
   return blocks.map((block) => new X509Certificate(block))
 }
 
-async function isTrusted({ read }: Folder, host: string): Promise<boolean> {
-  const certificate = new X509Certificate(await read(`hosts/${host}/node.pem`))
-  return authorities(await read('trust.pem')).some(({ publicKey }) => certificate.verify(publicKey))
+async function isTrusted(folder: Folder, host: string): Promise<boolean> {
+  const certificate = new X509Certificate(await folder.read(`hosts/${host}/node.pem`))
+  return authorities(await folder.read('trust.pem')).some(({ publicKey }) =>
+    certificate.verify(publicKey),
+  )
 }
 
 test('an authority and certificates are made once', async (t) => {

@@ -148,7 +148,7 @@ for (const profile of PROFILES)
 test('the formula is filled in from places that a release has', async (t) => {
   const text = await readFile(fileOf('deploy/package/hakiri.rb.template'), 'utf8')
   const names = [
-    ...new Set([...text.matchAll(/@([A-Z0-9_]+)@/g)].map(([, name]) => name)),
+    ...new Set([...text.matchAll(/@([A-Z0-9_]+)@/g)].flatMap(([, name]) => name ?? [])),
   ].toSorted()
   t.deepEqual(names, ['BASE_URL', 'HOMEPAGE', 'SHA256_LINUX_ARM64', 'SHA256_LINUX_X64', 'VERSION'])
   const depth = text
