@@ -36,7 +36,7 @@ export function loadLibc(): Promise<Libc> {
 async function load(): Promise<Libc> {
   if (process.platform !== 'linux') throw new Error('only Linux is known')
   const { default: koffi } = await import('koffi')
-  return bind(koffi.load(null) as unknown as Library)
+  return bind(koffi.load(null))
 }
 
 function bind(library: Library): Libc {

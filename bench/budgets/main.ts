@@ -28,7 +28,9 @@ const pathOf = (profile: Profile): string =>
   fileURLToPath(new URL(`../../dist/hakiri-${profile}-linux-${process.arch}`, import.meta.url))
 
 const started: { readonly [profile: string]: number } = Object.fromEntries(
-  await Promise.all(profiles.map(async (profile) => [profile, await startUpMs(pathOf(profile))])),
+  await Promise.all(
+    profiles.map(async (profile) => [profile, await startUpMs(pathOf(profile))] as const),
+  ),
 )
 const memories = await Promise.all(
   profiles.map(async (profile): Promise<readonly [Profile, IdleMemory]> => {
