@@ -56,6 +56,9 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/chaos/faults/processes.ts', why: 'holds a fault for as long as the plan says' },
   { path: 'test/chaos/faults/services.ts', why: 'plays a fault again and again' },
   { path: 'test/chaos/run.ts', why: 'lets the phases of a run last as long as they are meant to' },
+  { path: 'test/deploy/until.ts', why: 'asks real hosts until something is so' },
+  { path: 'test/deploy/writer.ts', why: 'writes at a pace' },
+  { path: 'test/deploy/scenarios/faults.ts', why: 'holds a fault for as long as it says' },
 ]
 
 const repository = readRepository()

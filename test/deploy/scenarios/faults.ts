@@ -1,0 +1,136 @@
+/** Hosts that lose power, freeze, run out of disk and boot again, under load. */
+import { startLoad } from '../load.ts'
+import { expect, type Scenario } from '../scenario.ts'
+import { isWhole, leaderHost } from '../health.ts'
+import { startWriter, type WriterReport } from '../writer.ts'
+import type { Lab } from '../lab.ts'
+import type { Host } from '../host.ts'
+import type { Audit } from '../audit.ts'
+
+const FREEZE_MS = 30_000
+const AWAY_MS = 60_000
+const FULL_KB = 4_096
+
+export const fault: Scenario = {
+  name: 'fault',
+  claims:
+    'the leading coordinator and a worker lose power under load: nothing acknowledged is lost',
+  async run(lab, figures) {
+    const { audit, report } = await underLoad(lab, async (load) => {
+      const leader = await leaderHost(lab)
+      const [worker] = lab.hosts('worker')
+      expect(worker !== undefined, 'no worker')
+      await leader.cutPower()
+      lab.note(`${leader.name}, which led, lost power`)
+      await load.more(1)
+      await worker.cutPower()
+      lab.note(`${worker.name} lost power`)
+      await load.more(1)
+      await leader.boot()
+      await worker.boot()
+      await isWhole(lab)
+      await load.more(1)
+    })
+    tell(lab, audit, report)
+    figures.record(
+      'a coordinator lost power: writes unavailable at most, s',
+      report.longestGapMs / 1000,
+    )
+  },
+}
+
+export const freeze: Scenario = {
+  name: 'freeze',
+  claims:
+    'the leading coordinator and a worker freeze for 30 s under load: whoever wakes changes nothing',
+  async run(lab) {
+    const { audit, report } = await underLoad(lab, async (load) => {
+      const leader = await leaderHost(lab)
+      const [, worker] = lab.hosts('worker')
+      expect(worker !== undefined, 'no second worker')
+      await Promise.all([leader.freeze(), worker.freeze()])
+      lab.note(`${leader.name} and ${worker.name} are frozen`)
+      await new Promise((resolve) => setTimeout(resolve, FREEZE_MS))
+      await Promise.all([leader.thaw(), worker.thaw()])
+      await isWhole(lab)
+      await load.more(2)
+    })
+    tell(lab, audit, report)
+  },
+}
+
+export const disk: Scenario = {
+  name: 'disk',
+  claims:
+    'the disks of a coordinator and of a worker fill up under load: others go on, room brings them back',
+  async run(lab) {
+    const { audit, report } = await underLoad(lab, async (load) => {
+      const leader = await leaderHost(lab)
+      const [worker] = lab.hosts('worker')
+      expect(worker !== undefined, 'no worker')
+      await Promise.all([fill(leader), fill(worker)])
+      await load.more(2)
+      await Promise.all([
+        leader.ssh('rm /var/lib/hakiri/fill'),
+        worker.ssh('rm /var/lib/hakiri/fill'),
+      ])
+      await isWhole(lab)
+      await load.more(1)
+    })
+    tell(lab, audit, report)
+  },
+}
+
+export const reboot: Scenario = {
+  name: 'reboot',
+  claims: 'all hosts reboot at once, and the cluster is back without anybody',
+  async run(lab, figures) {
+    await using load = await startLoad(lab)
+    await load.more(1)
+    const started = performance.now()
+    const all = Object.values(lab.members)
+      .flat()
+      .map((name) => lab.host(name))
+    await Promise.all(all.map((host) => host.reboot()))
+    await isWhole(lab)
+    figures.record('all hosts rebooted to a whole cluster, s', (performance.now() - started) / 1000)
+    await load.more(1)
+    const audit = await load.finish()
+    lab.note(`${audit.rows} rows, lost 0, doubled 0`)
+    const again = await lab.play('site.yml')
+    expect(again.changed === 0, `after the reboot site.yml changed ${again.changed}`)
+  },
+}
+
+type Result = { readonly audit: Audit; readonly report: WriterReport }
+
+/** Runs and writes go on while `hurt` does what it does; everything is audited afterwards. */
+async function underLoad(
+  lab: Lab,
+  hurt: (load: Awaited<ReturnType<typeof startLoad>>) => Promise<void>,
+): Promise<Result> {
+  await using load = await startLoad(lab)
+  await using writer = await startWriter(lab)
+  await load.more(1)
+  writer.mark()
+  await hurt(load)
+  const audit = await load.finish()
+  const report = await writer.stop()
+  expect(report.lost === 0, `${report.lost} acknowledged writes of ${report.written} are gone`)
+  return { audit, report }
+}
+
+function tell(lab: Lab, { rows }: Audit, { written, longestGapMs }: WriterReport): void {
+  lab.note(
+    `${rows} rows, lost 0, doubled 0; ${written} writes, lost 0, longest gap ${(longestGapMs / 1000).toFixed(2)} s`,
+  )
+}
+
+async function fill(host: Host): Promise<void> {
+  await host.ssh('dd if=/dev/zero of=/var/lib/hakiri/fill bs=1M 2>/dev/null; true', {
+    timeoutMs: AWAY_MS,
+  })
+  const { stdout } = await host.ssh('df --output=avail /var/lib/hakiri | tail -n 1')
+  // A worker that meets the end of its disk removes what it had begun.
+  expect(Number(stdout.trim()) < FULL_KB, `${host.name} still has room: ${stdout}`)
+}

@@ -1,0 +1,70 @@
+/** From this version to the next, one host at a time, while the cluster works. */
+import { copyFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { makeNextBuild } from '../../support/next-build.ts'
+import { startLoad } from '../load.ts'
+import { expect, type Scenario } from '../scenario.ts'
+import { isWhole } from '../health.ts'
+import { run } from '../shell.ts'
+import { startWriter } from '../writer.ts'
+import type { Lab } from '../lab.ts'
+
+const VERSION = '99.0.0'
+/** What coordinators may be unavailable for at a time. */
+const GAP_MS_MAX = 2_000
+const BUILD_MS = 300_000
+
+export const upgrade: Scenario = {
+  name: 'upgrade',
+  claims: 'upgrade.yml brings all hosts to the next version under load, and no run fails',
+  async run(lab, figures) {
+    // The next version knows a newer protocol of workers and has one more migration.
+    await using next = await makeNextBuild({
+      version: VERSION,
+      protocol: { oldest: 1, newest: 2 },
+      migration: 'alter table run add column of_the_next_version text;',
+    })
+    const cwd = dirname(next.hakiri)
+    await run(
+      process.execPath,
+      ['deploy/package/main.ts', '--profile=full', '--target=linux-x64', '--no-archive'],
+      { cwd, timeoutMs: BUILD_MS },
+    )
+    await using load = await startLoad(lab)
+    await using writer = await startWriter(lab)
+    await load.more(1)
+    writer.mark()
+    const runs = load.runs()
+    lab.artifact = join(lab.folder, `hakiri-${VERSION}`)
+    await copyFile(join(cwd, 'dist/hakiri-full-linux-x64'), lab.artifact)
+    const play = await lab.play('upgrade.yml')
+    figures.record('upgrade.yml under load, s', play.seconds)
+    lab.note(`${load.runs() - runs} runs ended well during it`)
+    await isWhole(lab)
+    await haveVersion(lab)
+    const { rows } = await load.finish()
+    const report = await writer.stop()
+    figures.record('upgrade: writes unavailable at a time, at most, s', report.longestGapMs / 1000)
+    lab.note(
+      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost ${report.lost}, longest gap ${Math.round(report.longestGapMs)} ms`,
+    )
+    expect(report.lost === 0, `${report.lost} acknowledged writes are gone`)
+    expect(
+      report.longestGapMs <= GAP_MS_MAX,
+      `writes were unavailable for ${Math.round(report.longestGapMs)} ms at a time`,
+    )
+  },
+}
+
+/** What runs is what was rolled out, not only what lies there. */
+async function haveVersion(lab: Lab): Promise<void> {
+  await using catalog = await lab.catalog()
+  for (const { name, version, isPresent } of await catalog.workers())
+    expect(!isPresent || version === VERSION, `${name} runs ${version}`)
+  for (const host of lab.hosts('coord')) {
+    const same =
+      'p=$(systemctl show --property MainPID --value hakiri-coord); cmp /proc/$p/exe /usr/local/bin/hakiri && hakiri --version'
+    const { stdout } = await host.ssh(same)
+    expect(stdout.trim() === VERSION, `${host.name} runs ${stdout}`)
+  }
+}
