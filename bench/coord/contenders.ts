@@ -27,10 +27,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const OUT = `${ROOT}node_modules/.cache/hakiri-bundle`
 
 /** Flags of the runtime that docs/operating.md recommends for a coordinator. */
-export const RUNTIME_FLAGS: readonly string[] = [
-  '--max-semi-space-size=8',
-  '--heap-growing-percent=20',
-]
+export const RUNTIME_FLAGS: readonly string[] = ['--max-semi-space-size=8']
 export const RUNTIME_ENV: Readonly<Record<string, string>> = {
   MALLOC_ARENA_MAX: '1',
   UV_THREADPOOL_SIZE: '2',

@@ -4,7 +4,7 @@
  */
 import type { CommandIo, CommandOutput, CommandRun } from '../command.ts'
 import { coordSection, hex } from '../coord/connect.ts'
-import { startIdleMemory } from '../coord/idle-memory.ts'
+import { growHeapSlowly, startIdleMemory } from '../coord/idle-memory.ts'
 import { startMember, type RunningMember } from '../coord/run-member.ts'
 import { checkExposure, resolveNode } from '../coord/settings.ts'
 import { createServiceLogger } from '../journal.ts'
@@ -19,6 +19,7 @@ export const coord: CommandRun = async ({ options, globals }, io) => {
   checkExposure(settings)
   using notifier = await openNotifier()
   const member = await startMember(settings, section.baseFolder, createServiceLogger(globals, io))
+  growHeapSlowly()
   using _idle = startIdleMemory()
   io.progress(startLine(member))
   notifier.ready(`listens on ${member.endpoint}`)
