@@ -140,7 +140,7 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
   const { stage, coordinators, pipelines } = cast
   const slowness = createSlowness()
   const observers = {
-    leaders: cleaning.use(observeLeaders(coordinators, timeline)),
+    leaders: cleaning.use(observeLeaders(coordinators, settings.backend, timeline)),
     memory: cleaning.use(observeMemory(() => cast.processes, timeline, slowness)),
   }
   await pipelines.start()

@@ -31,7 +31,12 @@ export type TimelineEvent = { readonly atMs: number } & (
       readonly what: 'started' | 'stopped' | 'continued' | 'ended'
       readonly how?: string
     }
-  | { readonly kind: 'memory'; readonly name: string; readonly rssBytes: number }
+  | {
+      readonly kind: 'memory'
+      readonly name: string
+      readonly rssBytes: number
+      readonly childrenRssBytes: number
+    }
   | { readonly kind: 'note'; readonly text: string }
   /** A check that did not hold. */
   | { readonly kind: 'problem'; readonly check: string; readonly text: string }

@@ -121,7 +121,7 @@ function hakiriArgs(
 ): readonly string[] {
   const list = way === 'peers' ? peers : peers.filter((peer) => peer !== endpoint)
   const where = ['--bind', endpoint, `--${way}`, list.join(','), '--data', folder]
-  return [program.main, 'coord', '--json', ...where, '--name', name, '--insecure']
+  return [...program.main, 'coord', '--json', ...where, '--name', name, '--insecure']
 }
 
 function etcdArgs(hosts: readonly Host[], host: Host, folder: string): readonly string[] {

@@ -7,11 +7,12 @@ import { build, type Plugin } from 'esbuild'
 import { mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { PROFILE_FACTS } from '../../../deploy/package/profiles.ts'
 
 export type Program = {
   readonly node: string
-  /** What node is to run. */
-  readonly main: string
+  /** What node is to run, behind the options that an artifact has. */
+  readonly main: readonly string[]
   readonly env: Readonly<Record<string, string>>
 }
 
@@ -48,8 +49,8 @@ export async function bundleProgram(root: string, folder: string): Promise<Progr
   })
   return {
     node: join(root, 'node_modules/.bin/node'),
-    main: join(folder, 'main.mjs'),
-    env: { NODE_COMPILE_CACHE: join(folder, 'compiled') },
+    main: [...PROFILE_FACTS.full.execArgv, join(folder, 'main.mjs')],
+    env: { NODE_COMPILE_CACHE: join(folder, 'compiled'), MALLOC_ARENA_MAX: '1' },
   }
 }
 

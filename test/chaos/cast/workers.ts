@@ -68,7 +68,7 @@ function argsOf({ host, endpoints, ttlMs }: WorkerOptions, { main }: Program): r
     'drain-timeout': '10s',
   }
   return [
-    main,
+    ...main,
     'serve',
     '--json',
     ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
