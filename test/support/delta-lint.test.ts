@@ -75,6 +75,30 @@ const data =
     const size = await writeParquet(join(folder, 'a.parquet'), select, fieldIds)
     await patch(3, 'add', { size })(folder)
   }
+/** Three row groups: 2 048, 2 048 and 904 rows. */
+const threeGroups = data(
+  'select range as id from range(5000)',
+  'ROW_GROUP_SIZE 2048, FIELD_IDS {id: 1}',
+)
+/** A count as the footer has it: the head of a 64-bit field that follows its neighbour, two bytes. */
+const countBytes = (count: number): Buffer =>
+  Buffer.from([0x16, 0x80 | ((count * 2) & 0x7f), (count * 2) >> 7])
+/** Overwrites the last place of a count: of the file, or of its last row group with that many rows. */
+const recount =
+  (from: number, to: number): Plant =>
+  async (folder) => {
+    const path = join(folder, 'a.parquet')
+    const bytes = await readFile(path)
+    const at = bytes.lastIndexOf(countBytes(from))
+    if (at < 0) throw new Error(`the footer has no count of ${from}`)
+    countBytes(to).copy(bytes, at)
+    await writeFile(path, bytes)
+  }
+const inTurn =
+  (...plants: readonly Plant[]): Plant =>
+  async (folder) => {
+    for (const plant of plants) await plant(folder)
+  }
 const recast = (column: string, type: string): Plant =>
   data(`select * replace (${column}::${type} as ${column}) from (${ROWS_A})`)
 const checkpoint =
@@ -253,10 +277,22 @@ const DEFECTS: readonly (readonly [string, Plant, RegExp])[] = [
     /zip is not in the schema/,
   ],
   // Parquet.
+  ['a file without rows', data(`${ROWS_A} where false`), /has no row group/],
   [
-    'two row groups',
-    data(`select range as id from range(5000)`, 'ROW_GROUP_SIZE 2048, FIELD_IDS {id: 1}'),
-    /has 3 row groups/,
+    'a scrap of a row group',
+    inTurn(threeGroups, recount(2048, 2000)),
+    /row group 2 has only 2000 rows and is not the last/,
+  ],
+  ['a row group without rows', inTurn(threeGroups, recount(904, 0)), /row group 3 is empty/],
+  [
+    'a row count of the file that its row groups deny',
+    inTurn(threeGroups, recount(5000, 5001)),
+    /row groups hold 5000 rows, the file 5001/,
+  ],
+  [
+    'a row group with more rows than values',
+    inTurn(threeGroups, recount(5000, 5001), recount(904, 905)),
+    /row group 3 has 905 rows, but 904 values of id/,
   ],
   ['no field ids', data(ROWS_A, ''), /column id has no field id/],
   [
@@ -405,3 +441,10 @@ for (const [name, plant, expected] of DEFECTS)
       problems.join('\n') || 'no problem',
     )
   })
+
+test('row groups are no problem as long as they are whole', async (t) => {
+  const folder = await copyOfGood()
+  await threeGroups(folder)
+  await stats(() => '{"numRecords":5000}')(folder)
+  t.deepEqual((await auditDelta(folder)).problems, [])
+})

@@ -1,8 +1,8 @@
 /**
  * A linter for Delta Lake tables: reads a whole table through the independent reader and lists every
  * breach of the protocol, and of the narrower rules that keep a table readable by every engine
- * (reader 1 / writer 2, classic checkpoints, one row group a file). An empty list is the claim that
- * any Delta reader sees the same rows.
+ * (reader 1 / writer 2, classic checkpoints, no scraps of row groups). An empty list is the claim
+ * that any Delta reader sees the same rows.
  */
 import { lintDataFiles } from './delta-lint-files.ts'
 import { lintMetadata, lintPartitionValues, lintProtocol } from './delta-lint-actions.ts'
