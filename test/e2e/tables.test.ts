@@ -3,7 +3,9 @@ import test, { type ExecutionContext } from 'ava'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { duck } from '../support/delta-fixture.ts'
 import { assertDelta } from '../support/delta-lint.ts'
+import { openParquet } from '../support/delta-parquet.ts'
 import { readCommit, readDelta } from '../support/delta-reader.ts'
 import { startPostgres, type Postgres } from '../support/postgres.ts'
 import { createProject, type Envelope, type Project } from '../support/project.ts'
@@ -374,3 +376,65 @@ test('many small runs become one file, old versions stay until vacuum, and orpha
   t.is(left.length, 1, 'compacted files are gone')
   t.deepEqual(ids(await rowsOf(shop, 'shop.log')), [1, 2, 3, 4, 5])
 })
+
+// Four loads of 35 000 rows make one file of somewhat over 122 880 rows and the rest. Some values are in
+// one of its row groups only, so that bounds or counts taken from the other alone would show.
+const MANY = 140_000
+const MANY_TABLE = `create table many (id int primary key, amount numeric(12,2), late text, ratio float8,
+  nr bigserial);`
+const manyRows = (from: number): string => `
+insert into many select n, n / 4.0, case when n > 130000 then 'row ' || n end,
+  case when n = 135000 then 'NaN'::float8 else -n end from generate_series(${from + 1}, ${from + MANY / 4}) n;`
+
+for (const mode of ['append', 'upsert'])
+  test(`an ${mode} table compacted into several row groups has every row, whoever reads it`, async (t) => {
+    const shop = await openShop(t, {
+      pipeline: `mode = "incremental"\nwrite = { mode = "${mode}", cursor = "nr" }`,
+      files: 'compact = { min_files = 100, retain = "1h" }',
+      setup: MANY_TABLE + manyRows(0),
+    })
+    await shop.hakiri(0, 'run')
+    const touch = `update many set amount = amount + 1, nr = nextval('many_nr_seq') where id <= 1000;`
+    for (const from of [1, 2, 3].map((load) => (load * MANY) / 4)) {
+      await shop.sql((mode === 'upsert' ? touch : '') + manyRows(from))
+      await shop.hakiri(0, 'run')
+    }
+    await shop.hakiri(0, 'tables', 'compact')
+    const { files } = await readDelta(shop.project.table('shop.many'))
+    t.is(files.length, 1)
+    const file = join(shop.project.folder, 'lake/shop/many', files[0]!.path)
+    const groups = (await openParquet(await readFile(file))).metadata.row_groups
+    t.is(groups.length, 2)
+    const cut = Number(groups[0]?.num_rows)
+
+    const cents = (25 * MANY * (MANY + 1)) / 2 + (mode === 'upsert' ? 3 * 1000 * 100 : 0)
+    const expected = [MANY, MANY, (MANY * (MANY + 1)) / 2, cents, 10_000]
+    t.deepEqual(tally(await rowsOf(shop, 'shop.many')), expected, 'the independent reader')
+    const sums = `select count(*), count(distinct id), sum(id), sum(amount) * 100, count(late)`
+    const engine = await duck()
+    const bare = await engine.runAndReadAll(`${sums} from read_parquet('${file}')`)
+    t.deepEqual(bare.getRows()[0]?.map(Number), expected, 'the engine over the file')
+    const [seen] = await shop.ask(`${sums} from many`)
+    t.deepEqual(seen?.map(Number), expected, 'hakiri query')
+    // Readers leave out row groups by their bounds: each row is found by its own values.
+    const places = [1, 70_000, cut, cut + 1, MANY].map((id) => `id = ${id}`)
+    for (const where of [...places, `late = 'row 130001'`, 'isnan(ratio)', `ratio = ${-MANY}`]) {
+      const [found] = await shop.ask(`select count(*) from many where ${where}`)
+      t.is(Number(found?.[0]), 1, where)
+    }
+  })
+
+/** Rows, different ids, sum of the ids, of the amounts in cents, and rows with a late text. */
+function tally(rows: Rows): readonly number[] {
+  const cents = (amount: unknown): number => Number(String(amount).replace('.', ''))
+  const sum = (of: (row: Rows[number]) => number): number =>
+    rows.reduce((total, row) => total + of(row), 0)
+  const late = rows.filter((row) => row['late'] !== null)
+  return [
+    rows.length,
+    new Set(ids(rows)).size,
+    sum((row) => Number(row['id'])),
+    sum((row) => cents(row['amount'])),
+    late.length,
+  ]
+}
