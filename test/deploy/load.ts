@@ -14,7 +14,7 @@ export type Load = AsyncDisposable & {
 }
 
 const RUN_MS = 240_000
-const MORE_ROWS = 10
+const MORE_ROWS = 60
 const PIPELINE = 'shop'
 
 /** Asks for a run as `hakiri run --cluster` does, and waits until it is over. */
