@@ -16,9 +16,9 @@ export function parseAddress(text: string, where: string): Address {
   return { host: match[1]!.replaceAll(/[[\]]/g, '').toLowerCase(), port }
 }
 
-/** The address as a member's url: https if it says so, else http. */
-export function memberUrl(text: string, where: string): string {
-  const scheme = text.trim().startsWith('https://') ? 'https' : 'http'
+/** The address as a member's url: with the scheme that it names itself, else with `bare`. */
+export function memberUrl(text: string, where: string, bare: 'http' | 'https' = 'http'): string {
+  const [, scheme = bare] = /^(https?):\/\//.exec(text.trim()) ?? []
   return `${scheme}://${formatAddress(parseAddress(text, where))}`
 }
 

@@ -16,6 +16,8 @@ const READ_MS = 10_000
 
 export type Ctl = {
   readonly endpoints: readonly string[]
+  /** Whether the cluster is spoken to over TLS, and so its members with each other. */
+  readonly isSecure: boolean
   readonly client: CoordClient
   readonly admin: AdminClient
 }
@@ -32,7 +34,8 @@ export function withCluster(
     await using client = createCoordClient(config, parts)
     await using admin = createAdminClient(config, parts)
     try {
-      return await work({ endpoints: config.endpoints, client, admin }, input, io)
+      const { endpoints, tls } = config
+      return await work({ endpoints, isSecure: tls !== undefined, client, admin }, input, io)
     } catch (error) {
       throw await explain(error, config)
     }

@@ -371,6 +371,30 @@ test('a new member joins by its first image and takes part', async (t) => {
   await Promise.all([...nodes, joined].map(stop))
 })
 
+test('a new member joins while the image lags behind what is applied, as it does under writes', async (t) => {
+  const lines: string[] = []
+  // Never written after the first: what is applied stays ahead of it, however long one waits.
+  const tuning = { imageEntries: 1_000_000, imageMs: 3_600_000, promoteAfterMs: 50 }
+  const { nodes, net } = await openTrio(t, {
+    tuning,
+    logger: { log: (_, line) => lines.push(line) },
+  })
+  const [first] = nodes as [OpenedNode]
+  await surelyPut(first, 'a', '1')
+  const { id: memberId } = await first.memberAdd(['http://d:1'], true, NEVER)
+  const { clusterId } = first
+  const boot: Boot = { kind: 'join', clusterId, memberId, members: first.members() }
+  const joined = await openNode(optionsFor(await newFolder(t), boot, net))
+  const deadline = systemClock.monotonic() + 10_000
+  while (joined.status().isLearner && systemClock.monotonic() < deadline)
+    await systemClock.sleep(10)
+  t.deepEqual(net.installs, [memberId])
+  t.false(joined.status().isLearner)
+  t.is(valueAt(joined, 'a'), '1')
+  t.false(lines.includes('a snapshot could not be sent'))
+  await Promise.all([...nodes, joined].map(stop))
+})
+
 test('a member whose folder was emptied is told what to run', async (t) => {
   const trio = await openTrio(t)
   const { nodes, folders } = trio

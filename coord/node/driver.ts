@@ -3,6 +3,7 @@
  * was ready has come in, its effects are carried out. Nothing here decides anything. While a sync is
  * under way further turns go on: messages are answered, heartbeats leave, new portions queue up.
  */
+import { AssertionFailure } from '../../lib/assert.ts'
 import { HakiriError, toHakiriError } from '../../lib/error.ts'
 import type { SnapshotMark } from '../raft/types.ts'
 import type { Image, ImageView } from '../image/image.ts'
@@ -161,12 +162,13 @@ export function createDriver(parts: DriverParts): Driver {
   ): Promise<void> => {
     let isDelivered = false
     try {
-      await using view = await disk.view(effect.message.mark.index)
+      await using view = await disk.view(effect.image)
       const message = { ...effect.message, mark: view.mark }
       isDelivered =
         (await transport?.sendSnapshot(effect.to, message, view, snapshotsOut.signal)) ?? false
       if (isDelivered) observer.onSnapshotSent?.()
     } catch (error) {
+      if (error instanceof AssertionFailure) throw error
       logger.log('warn', 'a snapshot could not be sent', {
         to: effect.to,
         error: String(error),
@@ -226,6 +228,8 @@ export function createDriver(parts: DriverParts): Driver {
     if (state !== 'running') throw new NodeError('stopped')
     const index = replica.applied
     await flush()
+    // A node that failed meanwhile may not have written it.
+    if (!isLive()) throw new NodeError('stopped')
     return disk.view(index)
   }
 

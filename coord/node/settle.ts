@@ -33,7 +33,7 @@ export function settle(core: ReplicaCore): void {
 }
 
 function handleReady(core: ReplicaCore, ready: Ready): void {
-  for (const message of ready.messages) core.effects.push(sendEffect(message))
+  for (const message of ready.messages) core.effects.push(sendEffect(core, message))
   if (ready.snapshot) {
     core.isInstalling = true
     core.effects.push({ kind: 'install', mark: ready.snapshot })
@@ -47,10 +47,11 @@ function handleReady(core: ReplicaCore, ready: Ready): void {
   releaseReads(core)
 }
 
-function sendEffect(message: Message): Effect {
+function sendEffect({ raft }: ReplicaCore, message: Message): Effect {
+  const { to } = message
   return message.kind === 'snapshot'
-    ? { kind: 'send-snapshot', to: message.to, message }
-    : { kind: 'send', to: message.to, message: { kind: 'raft', message } }
+    ? { kind: 'send-snapshot', to, message, image: raft.status().firstIndex - 1 }
+    : { kind: 'send', to, message: { kind: 'raft', message } }
 }
 
 /**

@@ -136,11 +136,15 @@ export type Outgoing = { readonly to: MemberId; readonly message: PeerMessage }
 export type Effect =
   /** At once; may overtake anything but earlier sends to the same member. */
   | ({ readonly kind: 'send' } & Outgoing)
-  /** Send the newest image, its mark in place of the message's; then `snapshotSent`. */
+  /**
+   * Send the newest image, its mark in place of the message's; then `snapshotSent`. It is behind what is
+   * applied, but reaches to `image`, where the log begins: entries lead on from there.
+   */
   | {
       readonly kind: 'send-snapshot'
       readonly to: MemberId
       readonly message: Message & { readonly kind: 'snapshot' }
+      readonly image: number
     }
   /**
    * Make the batch durable after all batches before it, then send `thenSend`, then `persisted(number)`

@@ -15,6 +15,7 @@ test.serial('a member that is added is started with --join, and promoted by hand
   const joiner = await running.add({ args: ['--join', endpoints[0]!, ...FAST] })
   const added = await ctl(endpoints, 'member', 'add', joiner.endpoint)
   t.true(added.ok, added.stderr)
+  t.like(added.result, { member: { peerUrls: [`http://${joiner.endpoint}`] } })
   t.regex(added.summary, new RegExp(`--bind ${joiner.endpoint} --join ${endpoints[0]}`))
   const { id } = (added.result as { readonly member: { readonly id: string } }).member
   const early = await ctl(endpoints, 'member', 'promote', id)

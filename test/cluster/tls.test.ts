@@ -103,6 +103,7 @@ test.serial(
     })
     const hashed = await ctl([...endpoints, joiner.endpoint], 'hash', ...clientFlags(operator))
     t.like(hashed.result, { equal: true })
+    await replacesOverTls(t, cluster, operator, args)
   },
 )
 
@@ -153,6 +154,39 @@ test.serial(
     t.notRegex(alone.output(), /not obeyed/)
   },
 )
+
+/** An address without a scheme means TLS here, so the newcomer finds its place and is reached. */
+async function replacesOverTls(
+  t: ExecutionContext,
+  cluster: CoordCluster,
+  operator: string,
+  args: readonly string[],
+): Promise<void> {
+  const { endpoints, members } = cluster
+  const old = members.at(-1)!
+  const change = (...what: string[]) => ctl(endpoints, 'member', ...what, ...clientFlags(operator))
+  const before = await membersOf(endpoints, ...clientFlags(operator))
+  const { id } = before.find(({ peerUrls }) => peerUrls[0] === `https://${old.endpoint}`)!
+  const plain = await change('add', 'http://127.0.0.1:1')
+  t.like(plain.result, { member: { peerUrls: ['http://127.0.0.1:1'] } }, plain.stdout)
+  const added = await change('add', '127.0.0.1:2')
+  t.like(added.result, { member: { peerUrls: ['https://127.0.0.1:2'] } }, added.stdout)
+  for (const { result } of [plain, added]) {
+    const { member } = result as { readonly member: { readonly id: string } }
+    t.true((await change('remove', member.id)).ok)
+  }
+  const newcomer = await cluster.add({ args })
+  const replaced = await change('replace', id, newcomer.endpoint)
+  const url = `https://${newcomer.endpoint}`
+  t.like(replaced.result, { isJoint: true, member: { peerUrls: [url] } }, replaced.stdout)
+  await newcomer.start()
+  await until('the swap over TLS', async () => {
+    const found = await membersOf(endpoints, ...clientFlags(operator))
+    const isThere = found.some(({ peerUrls, isLearner }) => peerUrls[0] === url && !isLearner)
+    return isThere && found.length === 4 && found.every((member) => member.id !== id)
+  })
+  await old.ended()
+}
 
 /** Who leads, and in which term. */
 async function leads(endpoints: readonly string[], operator: string): Promise<readonly unknown[]> {

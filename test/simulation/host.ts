@@ -135,7 +135,7 @@ export function createHost(world: HostWorld, setup: HostSetup): Host {
       case 'send':
         return world.send(member, effect)
       case 'send-snapshot':
-        return world.sendSnapshot(member, effect.to, effect.message, storage.image.state())
+        return sendSnapshot(effect)
       case 'persist':
         return storage.persist(effect.batch, () =>
           input(() => {
@@ -161,6 +161,13 @@ export function createHost(world: HostWorld, setup: HostSetup): Host {
       case 'stop':
         return stop(effect.reason.kind, false)
     }
+  }
+
+  function sendSnapshot({ to, message, image }: Effect & { readonly kind: 'send-snapshot' }): void {
+    const newest = storage.image.state()
+    if ((newest.mark?.index ?? 0) < image)
+      throw new Error(`the image is behind the log, which begins at ${image}`)
+    world.sendSnapshot(member, to, message, newest)
   }
 
   function install(of: Life, { mark }: Effect & { readonly kind: 'install' }): void {

@@ -313,6 +313,7 @@ export function createLab(
       case 'send-snapshot': {
         const target = nodes.find(({ id }) => id === effect.to)
         const out: Outgoing = { to: effect.to, message: { kind: 'raft', message: effect.message } }
+        assert(disk.image.mark.index >= effect.image, 'entries lead on from the image')
         const arrives = target?.replica !== undefined && lab.filter(node.id, out)
         const message = { ...effect.message, mark: disk.image.mark }
         if (arrives) target.staged.push({ message, image: copyOf(disk.image) })

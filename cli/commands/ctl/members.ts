@@ -38,7 +38,9 @@ export const members = withCluster(async ({ admin }) => {
   }
 })
 
-const urlOf = (text: string): string => memberUrl(text, 'the address')
+/** A member serves everybody alike: whoever asks for a change over TLS means an address with TLS. */
+const urlOf = (text: string, { isSecure }: Ctl): string =>
+  memberUrl(text, 'the address', isSecure ? 'https' : 'http')
 
 /** What starts the new member, so that nobody has to look it up. */
 function howToStart(url: string, all: readonly Member[], self: bigint): string {
@@ -48,10 +50,10 @@ function howToStart(url: string, all: readonly Member[], self: bigint): string {
   return `Start it: hakiri coord --bind ${own} --join ${host ?? '…'}`
 }
 
-export const memberAdd = withCluster(async ({ admin }, { args, options }) => {
-  const url = urlOf(String(args[0]))
+export const memberAdd = withCluster(async (ctl, { args, options }) => {
+  const url = urlOf(String(args[0]), ctl)
   const isLearner = options['voter'] !== true
-  const { member, members: all } = await admin.memberAdd({ peerUrls: [url], isLearner })
+  const { member, members: all } = await ctl.admin.memberAdd({ peerUrls: [url], isLearner })
   return {
     result: { member: asJson(member), members: all.map(asJson) },
     summary: `✓ ${hex(member.id)} added as ${isLearner ? 'learner: it becomes a voter once it has caught up' : 'voter'}. ${howToStart(url, all, member.id)}`,
@@ -84,7 +86,8 @@ export const memberPromote = withCluster(async ({ admin }, { args }) => {
  * caught up: until then the old one counts, and there is never one voter less. Where a member is too old
  * for that, the old one goes first. The newcomer has an id of its own, whatever its address.
  */
-export const memberReplace = withCluster(async ({ admin }, { args }) => {
+export const memberReplace = withCluster(async (ctl, { args }) => {
+  const { admin } = ctl
   const id = parseHex(String(args[0]), 'a member id')
   const before = (await admin.memberList()).members
   const old = before.find((member) => member.id === id)
@@ -92,7 +95,7 @@ export const memberReplace = withCluster(async ({ admin }, { args }) => {
     throw new HakiriError('NOT_FOUND', `no member ${hex(id)}`, {
       suggestion: 'See `hakiri ctl members`.',
     })
-  const url = args[1] === undefined ? old.peerUrls[0] : urlOf(String(args[1]))
+  const url = args[1] === undefined ? old.peerUrls[0] : urlOf(String(args[1]), ctl)
   if (url === undefined)
     throw new HakiriError('USAGE', `${hex(id)} has no address: say where the new member will be`)
   const { isJoint, member, members: all } = await putInPlaceOf(admin, old, url)
