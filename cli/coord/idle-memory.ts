@@ -27,9 +27,11 @@ export type IdleMemory = Disposable & {
 const LOOK_MS = 2_000
 /** CPU between two looks that still passes for quiet: heartbeats take a hundredth of a core. */
 const QUIET_CPU_MS = 100
-/** Pages are dropped at every round; garbage, which heartbeats make too, is collected at every fifth. */
-const ROUND_LOOKS = 2
-const COLLECT_ROUNDS = 5
+/**
+ * Pages are dropped at every look; garbage, of which heartbeats make little, is collected once a minute, since
+ * a collection touches more of the program than a minute of heartbeats.
+ */
+const COLLECT_LOOKS = 30
 /** Under load they are dropped too, but rarely: those of starting up and of what is over are not used again. */
 const BUSY_ROUND_LOOKS = 5
 
@@ -46,13 +48,11 @@ export function startIdleMemory(): IdleMemory {
   const look = (): void => {
     const { user, system } = process.cpuUsage(seen)
     quietLooks = (user + system) / 1000 > QUIET_CPU_MS ? 0 : quietLooks + 1
-    seen = process.cpuUsage()
     busyLooks = quietLooks > 0 ? 0 : busyLooks + 1
-    if (busyLooks % BUSY_ROUND_LOOKS === 1) drop()
-    if (quietLooks < 2) return
-    if ((quietLooks - 2) % ROUND_LOOKS !== 0) return
-    if (((quietLooks - 2) / ROUND_LOOKS) % COLLECT_ROUNDS === 0) collect?.()
-    drop()
+    if (quietLooks >= 2 && (quietLooks - 2) % COLLECT_LOOKS === 0) collect?.()
+    if (quietLooks >= 2 || busyLooks % BUSY_ROUND_LOOKS === 1) drop()
+    // What this took itself is no sign of work.
+    seen = process.cpuUsage()
   }
   const timer = setInterval(look, LOOK_MS)
   timer.unref()

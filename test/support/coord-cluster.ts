@@ -48,9 +48,11 @@ export type CoordClusterOptions = {
   readonly env?: Readonly<Record<string, string>>
   /** How to see whether a member is there, where it wants TLS; what it runs with stands in `args`. */
   readonly tls?: PollTls
-  /** The program that is `hakiri`: the launcher of the clone, or a bundle. */
-  readonly command?: readonly [string, ...string[]]
+  /** The program that is `hakiri`: the launcher of the clone, or a bundle; each member's own, if there are several. */
+  readonly command?: Command | readonly Command[]
 }
+
+type Command = readonly [string, ...string[]]
 
 const READY_MS = 20_000
 const POLL_MS = 20
@@ -64,7 +66,8 @@ export async function startCoordCluster(options: CoordClusterOptions): Promise<C
   const make = (endpoint: string, args: readonly string[], place?: string): CoordMember => {
     const folder = place ?? join(root, `member-${members.length + 1}`)
     const all = ['coord', '--bind', endpoint, '--data', folder, ...args]
-    const member = createMember(options, endpoint, folder, all)
+    const command = commandOf(options, members.length)
+    const member = createMember(options, command, endpoint, folder, all)
     members.push(member)
     return member
   }
@@ -138,13 +141,21 @@ async function look(
   return { status: answer.statusCode ?? 0, text }
 }
 
+function commandOf({ command = [HAKIRI] }: CoordClusterOptions, member: number): Command {
+  const [first] = command
+  if (typeof first === 'string') return command as Command
+  const own = (command as readonly Command[])[member]
+  if (!own) throw new Error(`member ${member + 1} has no command`)
+  return own
+}
+
 function createMember(
   options: CoordClusterOptions,
+  [program, ...first]: Command,
   endpoint: string,
   folder: string,
   args: readonly string[],
 ): CoordMember {
-  const [program, ...first] = options.command ?? [HAKIRI]
   let child: ChildProcess | undefined
   let ended: Promise<number | NodeJS.Signals> = Promise.resolve(0)
   let said = ''
