@@ -250,10 +250,10 @@ whereLabs('what a killed run leaves is swept; what lives is left alone', async (
       () => false,
     ),
   ]
+  t.deepEqual(await left(), [true, true, true])
   dying.kill('SIGKILL')
   await once(dying, 'close')
   await gone(made.pid)
-  t.deepEqual(await left(), [true, true, true])
   // Others sweep too, at any moment; only what is left counts.
   await sweepLeftovers()
   t.deepEqual(await left(), [false, false, false])
