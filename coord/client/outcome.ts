@@ -23,6 +23,11 @@ const MEMBER_REFUSALS: ReadonlySet<string> = new Set([
   'etcdserver: rpc not supported for learner',
 ])
 
+/** True when another member may answer what this one refuses. */
+export function isMemberRefusal(message: string): boolean {
+  return MEMBER_REFUSALS.has(message)
+}
+
 /** The error of a request that was sent and got `status`. */
 export function errorOf(status: number, message: string, cause?: unknown): CoordError {
   return new CoordError(status, message, isRefusal(status, message) ? 'failed' : 'unknown', {
@@ -31,7 +36,7 @@ export function errorOf(status: number, message: string, cause?: unknown): Coord
 }
 
 function isRefusal(status: number, message: string): boolean {
-  if (REFUSALS.has(status) || MEMBER_REFUSALS.has(message)) return true
+  if (REFUSALS.has(status) || isMemberRefusal(message)) return true
   // The transport uses this status too, for a stream that it breaks in the middle.
   return status === STATUS.resourceExhausted && /^(etcdserver|grpc): /.test(message)
 }
@@ -39,7 +44,7 @@ function isRefusal(status: number, message: string): boolean {
 /** True when the same request may do better on another endpoint; for a write only if it also `failed`. */
 export function mayHelpElsewhere(error: CoordError): boolean {
   return (
-    MEMBER_REFUSALS.has(error.message) ||
+    isMemberRefusal(error.message) ||
     error.status === STATUS.unavailable ||
     error.status === STATUS.deadlineExceeded ||
     (error.status === STATUS.internal && error.message.startsWith('Received RST_STREAM'))

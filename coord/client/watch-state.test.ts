@@ -151,6 +151,11 @@ test('a final status ends the watch, every other one reopens it', (t) => {
     t.deepEqual(watch().take({ kind: 'broken', status, message: 'm' }), ['reopen'])
 })
 
+test('a watch that meets a learner goes on at another member', (t) => {
+  const message = 'etcdserver: rpc not supported for learner'
+  t.deepEqual(watch().take({ kind: 'broken', status: 9, message }), ['reopen'])
+})
+
 test('events before the creation are a fault of the server', (t) => {
   t.deepEqual(watch(3).take(events(4, 4)).length, 1)
   t.regex(watch(3).take(events(4, 4))[0] ?? '', /^fail 10 /)

@@ -5,6 +5,7 @@
 import type { Event } from '../../proto/gen/kv.ts'
 import type { WatchResponse } from '../../proto/gen/rpc.ts'
 import type { WatchBatch } from './client.ts'
+import { isMemberRefusal } from './outcome.ts'
 
 export type WatchState = {
   readonly phase: 'opening' | 'open' | 'ended'
@@ -28,7 +29,7 @@ export type WatchEffect =
 
 export type WatchStep = { readonly state: WatchState; readonly effects: readonly WatchEffect[] }
 
-/** Statuses that another stream would only meet again: the request or the caller is refused. */
+/** Statuses that another stream would only meet again, unless it is the member that refuses. */
 const FINAL_STATUSES: ReadonlySet<number> = new Set([3, 5, 7, 9, 11, 12, 16])
 const REFUSED = 3
 const ABORTED = 10
@@ -49,7 +50,7 @@ export function stepWatch(state: WatchState, input: WatchInput): WatchStep {
     case 'answer':
       return onAnswer(state, input.answer)
     case 'broken':
-      return FINAL_STATUSES.has(input.status)
+      return FINAL_STATUSES.has(input.status) && !isMemberRefusal(input.message)
         ? fail(state, input.status, input.message)
         : reopen(state, [])
   }

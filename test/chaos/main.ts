@@ -1,7 +1,7 @@
 /**
  * `npm run chaos -- --seed=N --backend=raft|etcd --minutes=M --nodes=3 --workers=4 [--lab=namespaces|proxies]
  * [--faults=a,b] [--patience=N]`: one chaos run. `--long --hours=H` runs fresh seeds on alternating backends, one line
- * each; `--smoke` is what CI runs. Ends with `N passed, N failed`, counted in checks; in any case there is
+ * each; `--smoke [--fresh=N]` runs a fixed seed and N fresh ones on each backend. Ends with `N passed, N failed`, counted in checks; in any case there is
  * a report, and the command that asks for the same run again.
  */
 import { parseArgs } from 'node:util'
@@ -32,6 +32,7 @@ const options = {
   long: { type: 'boolean', default: false },
   hours: { type: 'string', default: '1' },
   smoke: { type: 'boolean', default: false },
+  fresh: { type: 'string', default: '1' },
   'stop-at-failure': { type: 'boolean', default: false },
   results: { type: 'string', default: 'node_modules/.cache/hakiri-chaos/results.ndjson' },
   reports: { type: 'string', default: 'node_modules/.cache/hakiri-chaos' },
@@ -147,8 +148,9 @@ const SMOKE_MINUTES = 0.75
 const SMOKE_SEED = 20_261_126
 
 function* smokeRuns(values: Values, lab: LabKind): Generator<RunSettings> {
+  const fresh = numberOf('fresh', values.fresh, 0)
   for (const backend of BACKENDS)
-    for (const seed of [SMOKE_SEED, freshSeed()])
+    for (const seed of [SMOKE_SEED, ...Array.from({ length: fresh }, freshSeed)])
       yield { ...shapeOf(values, lab), minutes: SMOKE_MINUTES, seed, backend }
 }
 
