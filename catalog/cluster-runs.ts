@@ -14,7 +14,7 @@ import type {
 import type { Json } from '../lib/json.ts'
 import type { RunStatus } from './rows.ts'
 import { hasPendingPart, insertParts } from './run-parts.ts'
-import { SELECT_RUN, toRun } from './runs.ts'
+import { SELECT_RUN, toRun, writeEndOfRun } from './runs.ts'
 import {
   booleanOf,
   type CatalogDeps,
@@ -22,7 +22,6 @@ import {
   jsonOf,
   jsonText,
   numberOf,
-  printable,
   type Row,
   type Sql,
   textOf,
@@ -203,16 +202,7 @@ async function endOpenRun(
   runId: number,
   end: Parameters<ClusterCatalog['endRun']>[2],
 ): Promise<void> {
-  await sql.run(
-    `update run set status = ?, shards_done = ?, shards_failed = ?, error = ?, ended_at = ?
-     where id = ?`,
-    end.status,
-    end.shardsDone,
-    end.shardsFailed,
-    end.error === null ? null : printable(end.error),
-    deps.clock.now(),
-    runId,
-  )
+  await writeEndOfRun(sql, deps, runId, end)
   await stopPending(sql, runId)
   sql.wake('runs')
 }

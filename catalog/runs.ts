@@ -53,19 +53,7 @@ export const SELECT_RUN = `select run.*, ${SUMS.join(', ')} from run`
 export function runMethods(engine: Engine, deps: CatalogDeps): RunMethods {
   return {
     createRun: (run) => engine.write((sql) => createRun(sql, deps, run)),
-    finishRun: (runId, end) =>
-      engine.write(async (sql) => {
-        await sql.run(
-          `update run set status = ?, shards_done = ?, shards_failed = ?, error = ?, ended_at = ?
-           where id = ?`,
-          end.status,
-          end.shardsDone,
-          end.shardsFailed,
-          end.error === null ? null : printable(end.error),
-          deps.clock.now(),
-          runId,
-        )
-      }),
+    finishRun: (runId, end) => engine.write((sql) => writeEndOfRun(sql, deps, runId, end)),
     addCounters: (runId, counters) => engine.write((sql) => addCounters(sql, runId, '', counters)),
     runs: ({ pipeline, before = Number.MAX_SAFE_INTEGER, limit }) =>
       engine.read(async (sql) => {
@@ -173,6 +161,25 @@ export function toRun(row: Row): RunRow {
     counters: toCounters(row),
     error: textOrNull(row, 'error'),
   }
+}
+
+/** The same for a run of one machine and for one of a cluster; who may end it is up to the caller. */
+export async function writeEndOfRun(
+  sql: Sql,
+  deps: CatalogDeps,
+  runId: number,
+  end: Pick<RunRow, 'status' | 'shardsDone' | 'shardsFailed' | 'error'>,
+): Promise<void> {
+  await sql.run(
+    `update run set status = ?, shards_done = ?, shards_failed = ?, error = ?, ended_at = ?
+     where id = ?`,
+    end.status,
+    end.shardsDone,
+    end.shardsFailed,
+    end.error === null ? null : printable(end.error),
+    deps.clock.now(),
+    runId,
+  )
 }
 
 function toCounters(row: Row): Counters {

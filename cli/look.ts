@@ -17,6 +17,22 @@ export type SettingRow = {
   readonly variable: string
 }
 
+/** Makes the rows of one command, whose variables begin with `prefix`; unless named, a key is called like its flag. */
+export function rowMaker(prefix: string) {
+  return (
+    name: string,
+    value: string | undefined,
+    summary: string,
+    key = name.replaceAll('-', '_'),
+  ): SettingRow => ({
+    name,
+    value,
+    summary,
+    key: key.split('.').filter((part) => part !== ''),
+    variable: `${prefix}${name.toUpperCase().replaceAll('-', '_')}`,
+  })
+}
+
 export type LookSources = {
   readonly options: { readonly [name: string]: string | boolean | undefined }
   readonly env: { readonly [name: string]: string | undefined }

@@ -1,24 +1,10 @@
 /** The few comparisons and operations of transactions that leases need, with all defaults filled in. */
+import { RANGE_DEFAULTS } from '../coord/client/range-defaults.ts'
 import type { Compare, RequestOp } from '../proto/gen/rpc.ts'
 
 const EQUAL = 0
 const TARGET = { create: 1, mod: 2, lease: 4 } as const
 const NONE = new Uint8Array(0)
-
-const RANGE = {
-  rangeEnd: NONE,
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-}
 
 /** Holds when the key was created at this revision; 0: when it does not exist. */
 export function isCreatedAt(key: Uint8Array, createRevision: number): Compare {
@@ -41,7 +27,7 @@ export function put(key: Uint8Array, value: Uint8Array, lease: bigint): RequestO
 }
 
 export function read(key: Uint8Array): RequestOp {
-  return { requestRange: { ...RANGE, key } }
+  return { requestRange: { ...RANGE_DEFAULTS, key } }
 }
 
 export function remove(key: Uint8Array): RequestOp {

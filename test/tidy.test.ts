@@ -40,7 +40,7 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/cluster/ctl.ts', why: 'asks real members until they have caught up' },
   { path: 'test/cluster/rounds.ts', why: 'holds a fault for as long as chance says' },
   { path: 'test/support/coord-cluster.ts', why: 'asks real processes until they are ready' },
-  { path: 'test/support/worker-cluster.ts', why: 'asks a real cluster until something is so' },
+  { path: 'test/support/until.ts', why: 'asks real processes until something is so' },
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },
@@ -56,7 +56,6 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/chaos/faults/processes.ts', why: 'holds a fault for as long as the plan says' },
   { path: 'test/chaos/faults/services.ts', why: 'plays a fault again and again' },
   { path: 'test/chaos/run.ts', why: 'lets the phases of a run last as long as they are meant to' },
-  { path: 'test/deploy/until.ts', why: 'asks real hosts until something is so' },
   { path: 'test/deploy/writer.ts', why: 'writes at a pace' },
   { path: 'test/deploy/scenarios/faults.ts', why: 'holds a fault for as long as it says' },
 ]

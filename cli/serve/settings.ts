@@ -6,20 +6,16 @@ import type { ServeSections } from '../../manifest/serve-sections.ts'
 import type { OptionSpec } from '../command.ts'
 import type { Address } from '../coord/address.ts'
 import type { TlsFiles } from '../coord/settings.ts'
-import { asOption, createLook, type LookSources, parseCount, type SettingRow } from '../look.ts'
+import {
+  asOption,
+  createLook,
+  type LookSources,
+  parseCount,
+  rowMaker,
+  type SettingRow,
+} from '../look.ts'
 
-const row = (
-  name: string,
-  value: string | undefined,
-  summary: string,
-  key?: string,
-): SettingRow => ({
-  name,
-  value,
-  summary,
-  key: (key ?? name.replaceAll('-', '_')).split('.').filter((part) => part !== ''),
-  variable: `HAKIRI_${name.toUpperCase().replaceAll('-', '_')}`,
-})
+const row = rowMaker('HAKIRI_')
 
 export const WORKER_ROWS: readonly SettingRow[] = [
   row('name', '<name>', 'unique in the cluster; default: the name of this host'),

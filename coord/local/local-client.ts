@@ -2,6 +2,7 @@
  * The port of the client over a store in this process: no wire, no disk, nobody else to agree with. For
  * `hakiri serve` on one machine, and for tests. Sessions and watches are those of the real client.
  */
+import { RANGE_DEFAULTS } from '../client/range-defaults.ts'
 import { STATUS } from '../../lib/grpc-status.ts'
 import type { Clock, Logger, Random } from '../../lib/ports.ts'
 import { type CallOptions, CoordError, type CoordClient } from '../client/client.ts'
@@ -46,20 +47,6 @@ export function createLocalCoordClient(
 }
 
 const NONE = new Uint8Array(0)
-const RANGE = {
-  rangeEnd: NONE,
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-}
 const PUT = { value: NONE, lease: 0n, prevKv: false, ignoreValue: false, ignoreLease: false }
 
 function connect(engine: Engine, parts: LocalParts): CoordClient {
@@ -89,7 +76,7 @@ function connect(engine: Engine, parts: LocalParts): CoordClient {
   const client: CoordClient = {
     async range(request, options) {
       await enter(options)
-      const found = accepted(store.range({ ...RANGE, ...request }))
+      const found = accepted(store.range({ ...RANGE_DEFAULTS, ...request }))
       return { ...found, revision: store.revision }
     },
     async put(request, options) {

@@ -21,8 +21,7 @@ import { parseArgs } from 'node:util'
 import { ROOT } from './cast/program.ts'
 import type { FaultKind } from './faults/catalogue.ts'
 import type { RunRecord } from './lines.ts'
-
-type Edit = { readonly file: string; readonly from: string; readonly to: string }
+import { type Edit, plantEdits } from '../support/plant.ts'
 
 type Bug = {
   readonly name: string
@@ -194,15 +193,7 @@ function plant(folder: string, { name, edits }: Bug): void {
     cpSync(join(ROOT, path), join(folder, path))
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  for (const { file, from, to } of edits) {
-    const path = join(folder, file)
-    const text = readFileSync(path, 'utf8')
-    if (!text.includes(from)) throw new Error(`${name}: ${file} has changed, plant it anew`)
-    writeFileSync(
-      path,
-      text.replace(from, () => to),
-    )
-  }
+  plantEdits(folder, name, edits)
   execFileSync('git', ['init', '--quiet'], { cwd: folder })
   // The rule for the folder does not hold for a link.
   writeFileSync(join(folder, '.git/info/exclude'), 'node_modules\n')

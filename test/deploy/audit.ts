@@ -2,7 +2,7 @@
 import { assertDelta } from '../support/delta-lint.ts'
 import { readDelta, type TableSource } from '../support/delta-reader.ts'
 import { rowsOf } from '../support/gated-api.ts'
-import { until } from './until.ts'
+import { until } from '../support/until.ts'
 
 const PUBLISHED_MS = 60_000
 

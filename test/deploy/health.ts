@@ -1,7 +1,7 @@
 /** When a cluster is whole again. */
 import type { Host } from './host.ts'
 import type { Lab } from './lab.ts'
-import { until } from './until.ts'
+import { until } from '../support/until.ts'
 
 const WHOLE_MS = 120_000
 

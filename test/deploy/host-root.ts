@@ -7,7 +7,7 @@ import { chmod, mkdir, readdir, rm, symlink, truncate, writeFile, lstat } from '
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { run } from './shell.ts'
-import { until } from './until.ts'
+import { until } from '../support/until.ts'
 
 export type HostRoot = {
   /** Where the host's root is mounted. */

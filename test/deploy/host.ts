@@ -11,7 +11,7 @@ import { cutDisk, type HostRoot, makeRoot, mountDisk, unmountDisk } from './host
 import { plugIn } from './network.ts'
 import { groupPrefix } from './sandbox.ts'
 import { run, type Ran, type RunOptions } from './shell.ts'
-import { until } from './until.ts'
+import { until } from '../support/until.ts'
 
 export type Host = {
   readonly name: string

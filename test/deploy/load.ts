@@ -2,7 +2,7 @@
 import type { Catalog } from '../../catalog/catalog.ts'
 import { type Audit, auditTable } from './audit.ts'
 import { type Lab, PARTS } from './lab.ts'
-import { until } from './until.ts'
+import { until } from '../support/until.ts'
 
 export type Load = AsyncDisposable & {
   /** Runs that ended well so far. */

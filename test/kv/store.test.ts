@@ -9,7 +9,7 @@ import type { PutRequest, RangeRequest, RequestOp, TxnRequest } from '../../coor
 import { LIMITS, bytes, kvCommand, plainEvent, plainOutcome, plainRange } from './commands.ts'
 import { plainTxn, rangeRequest, scriptOf, toEntry, txnRequest } from './commands.ts'
 import { Model, text } from './model.ts'
-import { RANGE_DEFAULTS } from '../support/range-request.ts'
+import { RANGE_DEFAULTS } from '../../coord/client/range-defaults.ts'
 
 const ALL = { key: bytes('\0'), rangeEnd: bytes('\0') }
 const RANGE: RangeRequest = { ...RANGE_DEFAULTS, key: bytes('a') }

@@ -3,12 +3,12 @@
  * many seeds pass before each is caught. Run by hand; `--bug=NAME` tries one, `--most=N` gives up later.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { type Edit, plantEdits } from '../support/plant.ts'
 
-type Edit = { readonly file: string; readonly from: string; readonly to: string }
 type Bug = { readonly name: string; readonly what: string; readonly edits: readonly Edit[] }
 
 const BUGS: readonly Bug[] = [
@@ -267,28 +267,12 @@ const { values } = parseArgs({
   options: { bug: { type: 'string' }, most: { type: 'string', default: '2000' } },
 })
 const ROOT = new URL('../../', import.meta.url).pathname
-const PARTS = [
-  'coord',
-  'lib',
-  'proto',
-  'test/simulation',
-  'test/support/range-request.ts',
-  'package.json',
-  'tsconfig.json',
-]
+const PARTS = ['coord', 'lib', 'proto', 'test/simulation', 'package.json', 'tsconfig.json']
 
 function plant(folder: string, { name, edits }: Bug): void {
   for (const part of PARTS) cpSync(join(ROOT, part), join(folder, part), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  for (const { file, from, to } of edits) {
-    const path = join(folder, file)
-    const text = readFileSync(path, 'utf8')
-    if (!text.includes(from)) throw new Error(`${name}: ${file} has changed, plant it anew`)
-    writeFileSync(
-      path,
-      text.replace(from, () => to),
-    )
-  }
+  plantEdits(folder, name, edits)
 }
 
 type Caught = { readonly seeds: number | undefined; readonly by: string }

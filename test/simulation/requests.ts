@@ -1,7 +1,7 @@
 /** Requests as clients write them, with everything that they leave out filled in. */
 import type { Compare, KvCommand, RangeRequest, RequestOp } from '../../coord/kv/types.ts'
 import { bytesOf } from './checks/model-types.ts'
-import { RANGE_DEFAULTS } from '../support/range-request.ts'
+import { RANGE_DEFAULTS } from '../../coord/client/range-defaults.ts'
 
 const EMPTY = new Uint8Array()
 

@@ -7,19 +7,7 @@ import { runAndReport } from '../../cli/commands/run.ts'
 import type { CommandIo } from '../../cli/command.ts'
 import { openProject, type Project } from '../../cli/project.ts'
 import { silentLogger } from '../../lib/system/log.ts'
-import type { Encoder } from '../../sink/encoder/encoder.ts'
-import type { ObjectStore } from '../../sink/store/store.ts'
-
-/** The six points: before and after each thing that becomes durable. */
-export const CRASH_POINTS = [
-  'before-encode',
-  'before-upload',
-  'before-commit',
-  'after-commit',
-  'before-log-put',
-  'after-log-put',
-] as const
-export type CrashPoint = (typeof CRASH_POINTS)[number]
+import { type CrashPoint, crashingEncoder, crashingStore, type ReachPoint } from './crash-points.ts'
 
 if (import.meta.main) await main()
 
@@ -47,9 +35,7 @@ async function main(): Promise<void> {
   )
 }
 
-type Reach = (point: CrashPoint) => void
-
-function crashing(project: Project, reach: Reach): Project {
+function crashing(project: Project, reach: ReachPoint): Project {
   return {
     ...project,
     openCatalog: async () => crashingCatalog(await project.openCatalog(), reach),
@@ -58,7 +44,7 @@ function crashing(project: Project, reach: Reach): Project {
   }
 }
 
-function crashingCatalog(catalog: Catalog, reach: Reach): Catalog {
+function crashingCatalog(catalog: Catalog, reach: ReachPoint): Catalog {
   return {
     ...catalog,
     async commit(commit) {
@@ -66,33 +52,6 @@ function crashingCatalog(catalog: Catalog, reach: Reach): Catalog {
       const outcome = await catalog.commit(commit)
       reach('after-commit')
       return outcome
-    },
-  }
-}
-
-function crashingStore(store: ObjectStore, reach: Reach): ObjectStore {
-  return {
-    ...store,
-    async putFile(key, path) {
-      reach('before-upload')
-      await store.putFile(key, path)
-    },
-    async put(key, body, options) {
-      const isLog = /_delta_log\/\d+\.json$/.test(key)
-      if (isLog) reach('before-log-put')
-      const outcome = await store.put(key, body, options)
-      if (isLog) reach('after-log-put')
-      return outcome
-    },
-  }
-}
-
-function crashingEncoder(encoder: Encoder, reach: Reach): Encoder {
-  return {
-    ...encoder,
-    async encode(job, signal) {
-      reach('before-encode')
-      return encoder.encode(job, signal)
     },
   }
 }

@@ -17,22 +17,16 @@ import { resolveServe } from '../../cli/serve/settings.ts'
 import type { Coordination, Membership } from '../../lease/coordination.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import { createLogger } from '../../lib/system/log.ts'
-import type { Encoder } from '../../sink/encoder/encoder.ts'
-import type { ObjectStore } from '../../sink/store/store.ts'
 import { createWorkerMetrics } from '../../worker/metrics.ts'
 import type { ServeHost } from '../../worker/serve/deps.ts'
 import { createServe } from '../../worker/serve/serve.ts'
+import { type CrashPoint, crashingEncoder, crashingStore } from './crash-points.ts'
 
 /** Where work begins, the six points of the commit path, and those of the planner. */
 export type ServePoint =
   | 'before-claim'
   | 'before-acquire'
-  | 'before-encode'
-  | 'before-upload'
-  | 'before-commit'
-  | 'after-commit'
-  | 'before-log-put'
-  | 'after-log-put'
+  | CrashPoint
   /** One batch of assignments is written, the others are not. */
   | 'amid-plan'
   /** A scheduled run is asked for; the planner does not know the answer yet. */
@@ -189,35 +183,8 @@ function plantMembership(membership: Membership, plant: string, reach: Reach): M
 function plantHost(host: ServeHost, reach: Reach): ServeHost {
   return {
     ...host,
-    openStore: async (...args) => plantStore(await host.openStore(...args), reach),
-    openEncoder: async (memoryBytes) => plantEncoder(await host.openEncoder(memoryBytes), reach),
-  }
-}
-
-function plantStore(store: ObjectStore, reach: Reach): ObjectStore {
-  return {
-    ...store,
-    async putFile(key, path) {
-      reach('before-upload')
-      await store.putFile(key, path)
-    },
-    async put(key, body, options) {
-      const isLog = /_delta_log\/\d+\.json$/.test(key)
-      if (isLog) reach('before-log-put')
-      const outcome = await store.put(key, body, options)
-      if (isLog) reach('after-log-put')
-      return outcome
-    },
-  }
-}
-
-function plantEncoder(encoder: Encoder, reach: Reach): Encoder {
-  return {
-    ...encoder,
-    async encode(job, signal) {
-      reach('before-encode')
-      return encoder.encode(job, signal)
-    },
+    openStore: async (...args) => crashingStore(await host.openStore(...args), reach),
+    openEncoder: async (memoryBytes) => crashingEncoder(await host.openEncoder(memoryBytes), reach),
   }
 }
 

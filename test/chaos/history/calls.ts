@@ -1,4 +1,5 @@
 /** Sends what a history knows as requests through the port of the client, and tells answers its way. */
+import { RANGE_DEFAULTS } from '../../../coord/client/range-defaults.ts'
 import type { CallOptions, CoordClient } from '../../../coord/client/client.ts'
 import type { KeyValue } from '../../../proto/gen/kv.ts'
 import type { Compare as WireCompare, RequestOp, ResponseOp } from '../../../proto/gen/rpc.ts'
@@ -111,25 +112,11 @@ function toCompare({ key, is, ...compare }: Compare): WireCompare {
   }
 }
 
-const RANGE = {
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-}
-
 function toStep(step: Step): RequestOp {
   const key = bytes(step.key)
   switch (step.kind) {
     case 'get':
-      return { requestRange: { ...RANGE, key, rangeEnd: endOf(step) } }
+      return { requestRange: { ...RANGE_DEFAULTS, key, rangeEnd: endOf(step) } }
     case 'put': {
       const lease = step.lease === undefined ? 0n : leaseId(step.lease)
       const rest = { prevKv: !step.isBlind, ignoreValue: false, ignoreLease: false }

@@ -11,11 +11,11 @@ import type { Line } from './ndjson.ts'
 import { createRecorder, createStamps } from './record.ts'
 import { endOf } from './store-model.ts'
 import type { Problem, Round, RoundKind } from './types.ts'
-import { runLeases } from './work/leases.ts'
-import { runLocks } from './work/locks.ts'
-import { runManyKeys } from './work/many-keys.ts'
-import { runRegisters } from './work/registers.ts'
-import type { NamedClient, Work } from './work/work.ts'
+import { runLeases } from './workloads/leases.ts'
+import { runLocks } from './workloads/locks.ts'
+import { runManyKeys } from './workloads/many-keys.ts'
+import { runRegisters } from './workloads/registers.ts'
+import type { NamedClient, Work } from './workloads/work.ts'
 
 export type HistoryOptions = {
   /** Each gets a client of its own, which no other member can help, beside two with all of them. */

@@ -6,7 +6,8 @@
 import test from 'ava'
 import { startHakiriPlace } from '../../support/coord-place.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
-import { apiPipeline, openWorkerCluster, until } from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { apiPipeline, openWorkerCluster } from '../../support/worker-cluster.ts'
 
 let postgres: Postgres
 test.before(async () => {

@@ -9,7 +9,8 @@ import { forEachBackend } from '../../support/coord-backends.ts'
 import { offsetOf, PAGE_ROWS } from '../../support/gated-api.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
 import type { LogLine, ServeProcess } from '../../support/serve-process.ts'
-import { openWorkerCluster, until, type WorkerCluster } from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { openWorkerCluster, type WorkerCluster } from '../../support/worker-cluster.ts'
 
 const missing = await etcdMissing()
 

@@ -5,9 +5,10 @@
 import test from 'ava'
 import { etcdMissing } from '../../etcd/start-etcd.ts'
 import { forEachBackend } from '../../support/coord-backends.ts'
-import { CRASH_POINTS } from '../../support/crash-run.ts'
+import { CRASH_POINTS } from '../../support/crash-points.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
-import { openWorkerCluster, sayingFrom, until } from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { openWorkerCluster, sayingFrom } from '../../support/worker-cluster.ts'
 
 const missing = await etcdMissing()
 

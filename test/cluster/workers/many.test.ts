@@ -10,7 +10,8 @@ import { startHakiriPlace } from '../../support/coord-place.ts'
 import { assertDelta } from '../../support/delta-lint.ts'
 import { readDelta } from '../../support/delta-reader.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
-import { openWorkerCluster, until } from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { openWorkerCluster } from '../../support/worker-cluster.ts'
 
 /** Fewer only where somebody says so: the promise is about twenty thousand. */
 const SHARDS = Number(process.env['HAKIRI_WORKERS_SHARDS'] ?? 20_000)

@@ -15,7 +15,8 @@ import { forEachBackend } from '../../support/coord-backends.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
 import { startS3Stub } from '../../support/s3-stub.ts'
 import type { ServeProcess } from '../../support/serve-process.ts'
-import { openWorkerCluster, until, type WorkerCluster } from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { openWorkerCluster, type WorkerCluster } from '../../support/worker-cluster.ts'
 
 const missing = await etcdMissing()
 

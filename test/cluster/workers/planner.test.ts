@@ -7,12 +7,8 @@ import pg from 'pg'
 import { etcdMissing } from '../../etcd/start-etcd.ts'
 import { forEachBackend } from '../../support/coord-backends.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
-import {
-  apiPipeline,
-  openWorkerCluster,
-  until,
-  type WorkerCluster,
-} from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { apiPipeline, openWorkerCluster, type WorkerCluster } from '../../support/worker-cluster.ts'
 
 const missing = await etcdMissing()
 

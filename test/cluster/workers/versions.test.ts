@@ -8,7 +8,8 @@ import { makeNextBuild } from '../../support/next-build.ts'
 import { offsetOf } from '../../support/gated-api.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
 import { version } from '../../../cli/version.ts'
-import { openWorkerCluster, until, type WorkerCluster } from '../../support/worker-cluster.ts'
+import { until } from '../../support/until.ts'
+import { openWorkerCluster, type WorkerCluster } from '../../support/worker-cluster.ts'
 
 let postgres: Postgres
 test.before(async () => {

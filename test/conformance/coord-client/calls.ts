@@ -14,7 +14,7 @@ import {
   sharedClient,
   text,
 } from './kit.ts'
-import { RANGE_DEFAULTS } from '../../support/range-request.ts'
+import { RANGE_DEFAULTS } from '../../../coord/client/range-defaults.ts'
 
 export function callTests(suite: ClientSuite): void {
   const { test, name } = suite

@@ -3,7 +3,7 @@ import { startLoad } from '../load.ts'
 import { expect, type Scenario } from '../scenario.ts'
 import { isWhole } from '../health.ts'
 import { startWriter } from '../writer.ts'
-import { until } from '../until.ts'
+import { until } from '../../support/until.ts'
 import type { Lab } from '../lab.ts'
 
 /** What coordinators may be unavailable for at a time while they are upgraded or given certificates. */

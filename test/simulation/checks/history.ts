@@ -17,7 +17,7 @@ import { text } from './model-types.ts'
 import { tagOf } from './truth.ts'
 import type { Truth } from './truth.ts'
 import { demand } from './violation.ts'
-import { RANGE_DEFAULTS } from '../../support/range-request.ts'
+import { RANGE_DEFAULTS } from '../../../coord/client/range-defaults.ts'
 
 /** What a client knows when it asks: nothing that was acknowledged before may be missing later. */
 export type Asked = { readonly revision: number; readonly index: number }

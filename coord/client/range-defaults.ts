@@ -1,9 +1,9 @@
-/** A range request with everything that a client may leave out. */
-import type { RangeRequest } from '../../coord/kv/types.ts'
+/** A range request with everything filled in that a caller may leave out. */
+import type { RangeRequest } from '../../proto/gen/rpc.ts'
 
 export const RANGE_DEFAULTS: RangeRequest = {
-  key: new Uint8Array(),
-  rangeEnd: new Uint8Array(),
+  key: new Uint8Array(0),
+  rangeEnd: new Uint8Array(0),
   limit: 0,
   revision: 0,
   sortOrder: 0,
