@@ -137,7 +137,7 @@ export function observeHolders(
     begun: begun.promise,
     claims: () => (isWhole ? claimed : undefined),
     seen: () =>
-      `${claimed.size} units, ${[...claimed.values()].reduce((sum, { size }) => sum + size, 0)} different holders`,
+      `${claimed.size} units, ${[...claimed.values()].reduce((sum, { size }) => sum + size, 0)} different holders${isWhole ? '' : '; some were compacted away unseen, so takings were not compared with claims'}`,
     async [Symbol.asyncDispose]() {
       ended.abort()
       await following
