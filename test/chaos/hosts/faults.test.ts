@@ -9,6 +9,7 @@ import { clocksMissing, openClock } from './clocks.ts'
 import { type DiskFault, type DiskOptions, openDisk } from './disks.ts'
 import { mergeEnvironments } from './environment.ts'
 import type { Lab } from './lab.ts'
+import { until } from '../../support/until.ts'
 import { folderOf, namespaceOf, sweepLeftovers } from './leftovers.ts'
 import { openLab, requireNamespaces } from './open-lab.ts'
 import { type Actor, type ActorOptions, createActor, type LogLine } from './processes.ts'
@@ -174,7 +175,8 @@ whereLabs('signals reach the program itself, as the user that was asked for', as
   t.is(await actor.signal('SIGSTOP'), undefined)
   const state = async (): Promise<string | undefined> =>
     /^State:\s+(\w)/m.exec(await readFile(`/proc/${actor.pid()}/status`, 'utf8'))?.[1]
-  t.is(await state(), 'T')
+  // The kernel stops a thread when it next looks, a moment after the signal.
+  await until('it is stopped', async () => (await state()) === 'T')
   t.true(actor.isRunning())
   t.is(await actor.signal('SIGCONT'), undefined)
   await next(actor, () => true)
