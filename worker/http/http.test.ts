@@ -595,7 +595,7 @@ test('headers that never end, or are too many, cost a moment and no more', async
   const garbage = await patient.socket()
   garbage.write('\u0016\u0003\u0001 what\r\n\r\n')
   t.regex(await rest(garbage), /^HTTP\/1\.1 400 /)
-  t.is((await lab.ask('/healthz')).status, 200)
+  t.is((await patient.ask('/healthz')).status, 200)
 })
 
 test('there are never more connections than set', async (t) => {
