@@ -2,6 +2,7 @@
  * One chaos run from beginning to end: warm-up, faults, healing, the last runs, audits. Whatever ends it
  * (a check, a crash of the runner, Ctrl-C), everything is torn down and there is a report.
  */
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -23,7 +24,9 @@ import {
 import { driveFaults, type Driven } from './faults/drive.ts'
 import { planFaults } from './faults/schedule.ts'
 import { sourceFaultsOf } from './faults/sources.ts'
+import { linesOf } from './history/ndjson.ts'
 import { startHistory } from './history/start.ts'
+import type { Problem, Round } from './history/types.ts'
 import { observeLeaders, observeMemory } from './observe.ts'
 import type { Lab } from './hosts/lab.ts'
 import { openLab } from './hosts/open-lab.ts'
@@ -106,8 +109,7 @@ export async function runChaos(options: RunOptions): Promise<RanRun> {
 
 async function writeReport(folder: string, report: RunReport): Promise<string> {
   await mkdir(folder, { recursive: true })
-  const { seed, backend } = report.settings
-  const name = join(folder, `${seed}-${backend}`)
+  const name = placeOf(folder, report.settings)
   await writeFile(`${name}.json`, JSON.stringify(report))
   await writeFile(`${name}.html`, renderPage(report))
   return `${name}.html`
@@ -153,6 +155,7 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
       ),
     random: systemRandom,
     clock: systemClock,
+    onRound: (round, problems) => keepRound(placeOf(options.folder, settings), round, problems),
     ...HISTORY_PACE,
   })
   await delay(WARM_UP_MS, undefined, { signal })
@@ -255,15 +258,28 @@ async function addCommits({ catalogPostgres }: Pipelines, timeline: Timeline): P
   }
 }
 
+/** Of a run's report, and of what it leaves beside that when it did not come out well. */
+function placeOf(folder: string, { seed, backend }: RunSettings): string {
+  return join(folder, `${seed}-${backend}`)
+}
+
+/** Without the history of a round nobody can tell why it is wrong; `npm run chaos:check` reads it again. */
+function keepRound(place: string, round: Round, problems: readonly Problem[]): void {
+  if (problems.length === 0) return
+  mkdirSync(place, { recursive: true })
+  const lines = [...linesOf([round])].map((line) => `${JSON.stringify(line)}\n`)
+  writeFileSync(join(place, `${round.kind}-${round.number}.ndjson`), lines.join(''))
+}
+
 /** The last words of every process, where a run did not come out well. */
 async function saveWords(
   folder: string,
-  { seed, backend }: RunSettings,
+  settings: RunSettings,
   { processes }: Cast,
   story: Story,
 ): Promise<void> {
   if (story.isComplete && story.checks.every(({ problems }) => problems.length === 0)) return
-  const place = join(folder, `${seed}-${backend}`)
+  const place = placeOf(folder, settings)
   await mkdir(place, { recursive: true })
   for (const one of processes)
     await writeFile(join(place, `${one.name}.log`), `${one.output().join('\n')}\n`)

@@ -20,10 +20,11 @@ const SOURCE_TEXTS: { readonly [column: string]: string } = {
 
 const PAGE_ROWS = 20_000
 
-/** Every row of a Postgres table, in order of its key. */
+/** Every row of a Postgres table, in order of its key; `pageRows` of them are asked for at a time. */
 export async function* postgresRows(
   url: string,
   name: Exclude<PipelineName, 'events'>,
+  pageRows = PAGE_ROWS,
 ): AsyncGenerator<KeyedRow> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
@@ -32,11 +33,12 @@ export async function* postgresRows(
     for (let after = '0'; ;) {
       const { rows } = await client.query<(string | null)[]>({
         rowMode: 'array',
-        text: `select id::text, ${columns.join(', ')} from ${name} where id > $1 order by id limit ${PAGE_ROWS}`,
+        // By the column itself: a bare "id" would be the text that is selected, and 10 come before 9.
+        text: `select id::text, ${columns.join(', ')} from ${name} where id > $1 order by ${name}.id limit ${pageRows}`,
         values: [after],
       })
       for (const [key, ...texts] of rows) yield { key: Number(key), text: rowText(texts) }
-      if (rows.length < PAGE_ROWS) return
+      if (rows.length < pageRows) return
       after = String(rows.at(-1)?.[0])
     }
   } finally {

@@ -14,6 +14,7 @@ import { until } from '../../support/until.ts'
 import type { Host } from '../hosts/lab.ts'
 import { auditPipelines, inspectPipelines } from './audit.ts'
 import { openDiskBucket } from './bucket-disk.ts'
+import { postgresRows } from './expected.ts'
 import { query } from './host-postgres.ts'
 import { PIPELINES, tablePrefix } from './manifest.ts'
 import { type Pipelines, startPipelines } from './pipelines.ts'
@@ -167,6 +168,16 @@ test.serial(
       { clock: systemClock, random: systemRandom, logger: silentLogger },
     )
     await store.put('kept', Buffer.from('bytes'))
+
+    const keys: number[] = []
+    for await (const { key } of postgresRows(sourcePostgres.localUrl, 'ledger', 100)) keys.push(key)
+    t.true(keys.length > 1_000)
+    t.deepEqual(
+      keys,
+      keys.map((_, at) => at + 1),
+      'pages of the source do not add up to it',
+    )
+
     await pipelines.start()
     const rows = async () =>
       Number((await query(sourcePostgres.localUrl, 'select count(*) from ledger'))[0]?.['count'])
