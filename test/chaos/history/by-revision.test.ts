@@ -457,11 +457,41 @@ test('watches must agree about what only they can tell', (t) => {
   const truth = {
     changes: [{ revision: 2, changes: [{ key: 'l/a', kv: put }] }],
     loose: new Set(['l/a']),
+    mayBeCompacted: () => false,
   }
   const two = (mod: number) => ({ watches: [seen('a', 5), seen('b', mod)] })
   t.deepEqual(checkWatches(two(5), truth), [])
   t.true(rules(checkWatches(two(6), truth)).includes('event-disputed'))
   t.true(rules(checkWatches(two(5), { ...truth, loose: new Set() })).includes('event-phantom'))
+})
+
+test('what was there before an event may be missing only once that was compacted away', (t) => {
+  const [drawn] = fc.sample(draws(MANY), { numRuns: 1, seed: 7 })
+  const { round } = manyKeysRound(drawn!)
+  const bare = (batch: WatchBatch): WatchBatch =>
+    batch.kind === 'events'
+      ? { ...batch, atUs: 100, events: batch.events.map(({ type, kv }) => ({ type, kv })) }
+      : batch
+  const watches = round.watches.map((part) => ({ ...part, batches: part.batches.map(bare) }))
+  const compacted = (revision: number, invokedUs: number): Round => ({
+    ...round,
+    watches,
+    operations: [
+      {
+        id: -1,
+        client: 'any',
+        invokedUs,
+        completedUs: Infinity,
+        request: { kind: 'compact', revision },
+        outcome: { kind: 'unknown', why: 'it was not answered' },
+      },
+      ...round.operations,
+    ],
+  })
+  const last = round.finalRevision ?? 0
+  t.deepEqual(checkRound(compacted(last, 99)), [])
+  t.deepEqual(rules(checkRound(compacted(last, 101))), ['event-prev'])
+  t.deepEqual(rules(checkRound(compacted(3, 99))), ['event-prev'])
 })
 
 test('two hundred thousand operations are checked in seconds of work', (t) => {

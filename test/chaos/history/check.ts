@@ -27,7 +27,8 @@ function findingsOf(round: Round, leases: LeaseOptions): readonly Finding[] {
       return checkLinearizable(round)
     case 'keys': {
       const { findings, ...truth } = replay(round)
-      return [...findings, ...checkWatches(round, truth)]
+      const mayBeCompacted = compactionsOf(round.operations)
+      return [...findings, ...checkWatches(round, { ...truth, mayBeCompacted })]
     }
     case 'locks':
       return checkLocks(round)
@@ -37,10 +38,25 @@ function findingsOf(round: Round, leases: LeaseOptions): readonly Finding[] {
       return [
         ...findings,
         ...checkLeases(round, leases),
-        ...checkWatches(round, { changes, loose: new Set([...loose, ...leased]) }),
+        ...checkWatches(round, {
+          changes,
+          loose: new Set([...loose, ...leased]),
+          // Rounds of another kind compact beside this one.
+          mayBeCompacted: () => true,
+        }),
       ]
     }
   }
+}
+
+/** Whether a compaction that had been sent by then reaches beyond a revision. */
+function compactionsOf(
+  operations: readonly Operation[],
+): (revision: number, atUs: number) => boolean {
+  const sent = operations.flatMap(({ request, invokedUs }) =>
+    request.kind === 'compact' ? [{ to: request.revision, invokedUs }] : [],
+  )
+  return (revision, atUs) => sent.some(({ to, invokedUs }) => to > revision && invokedUs < atUs)
 }
 
 /** A round whose end was not reached proves nothing about what it wrote last. */

@@ -1,8 +1,9 @@
 import test from 'ava'
-import type { CoordClient } from '../../../coord/client/client.ts'
+import { CoordError, type CoordClient } from '../../../coord/client/client.ts'
 import { createCoordClient } from '../../../coord/client/create.ts'
 import { createLocalCoord } from '../../../coord/local/local-client.ts'
 import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
+import { STATUS } from '../../../lib/grpc-status.ts'
 import { silentLogger } from '../../../lib/system/log.ts'
 import { startCoordCluster } from '../../support/coord-cluster.ts'
 import { checkRound } from './check.ts'
@@ -63,6 +64,49 @@ test.serial('a real coordinator keeps every promise', async (t) => {
   })
   t.deepEqual(history.check(), [])
   t.log(history.counts)
+})
+
+test.serial("a write that was given up and lands at the very end is nobody else's", async (t) => {
+  using coord = createLocalCoord(PARTS)
+  const real = coord.connect()
+  let landLate: (() => Promise<unknown>) | undefined
+  let landed = 0
+  const over = Promise.withResolvers<void>()
+  const history = startHistory({
+    endpoints: ['here'],
+    connect: () => ({
+      ...coord.connect(),
+      put(request, options) {
+        if (landLate) return real.put(request, options)
+        landLate = () => real.put(request)
+        return Promise.reject(new CoordError(STATUS.deadlineExceeded, 'given up', 'unknown'))
+      },
+      async range(request, options) {
+        const answer = await real.range(request, options)
+        const isWhole = Buffer.from(request.key).toString().endsWith('/keys1/')
+        if (!isWhole || !landLate || landed > 0) return answer
+        // The last look at everything: the write lands behind it, and a watch shows that.
+        const { rangeEnd = request.key } = request
+        const range = { rangeEnd, startRevision: answer.revision + 1 }
+        await using watch = real.watch(Buffer.from(request.key), range)
+        await landLate()
+        for await (const batch of watch) if (batch.kind === 'events') break
+        landed = answer.revision + 1
+        return answer
+      },
+    }),
+    ...PARTS,
+    kinds: ['keys'],
+    roundMs: 500,
+    pauseMs: 10,
+    onRound({ finalRevision = 0 }) {
+      if (landed > finalRevision) over.resolve()
+      else over.reject(new Error('it has not landed behind the last write'))
+    },
+  })
+  await over.promise
+  await history.stop()
+  t.deepEqual(history.check(), [])
 })
 
 /** What a client does to what it is told. */

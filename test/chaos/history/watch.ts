@@ -12,6 +12,11 @@ export type WatchTruth = {
   readonly changes: readonly RevisionChanges[]
   /** Keys that may vanish at a revision that only watches tell. */
   readonly loose: ReadonlySet<string>
+  /**
+   * Whether the state as of a revision may have been compacted away by then: what a key was before an
+   * event is not told any more, as the API of etcd says of `prev_kv`.
+   */
+  readonly mayBeCompacted: (revision: number, atUs: number) => boolean
 }
 
 export function checkWatches(
@@ -20,7 +25,8 @@ export function checkWatches(
 ): readonly Finding[] {
   const findings: Finding[] = []
   const changes = withVanished(watches, truth, findings)
-  for (const part of watches) findings.push(...checkPart(part, changes))
+  for (const part of watches)
+    findings.push(...checkPart(part, changes), ...checkPrevious(part, changes, truth))
   for (const [watcher, parts] of Map.groupBy(watches, ({ watcher }) => watcher))
     findings.push(...checkResumption(watcher, parts), ...checkEnd(watcher, parts, finalRevision))
   return findings
@@ -138,10 +144,26 @@ function checkEvent(part: WatchPart, event: WatchEvent, change: Change): Finding
     const text = kvDifference(change.kv, event.kv)
     if (text !== undefined) findings.push(finding('event-wrong', part, `${at}: ${text}`))
   }
-  if (!part.hasPrev) return findings
-  const text = kvDifference(change.prev, event.prev)
-  if (text !== undefined) findings.push(finding('event-prev', part, `${at}, before: ${text}`))
   return findings
+}
+
+/** What was there before is told as it was, unless it was compacted away meanwhile. */
+function checkPrevious(
+  part: WatchPart,
+  changes: ReadonlyMap<number, readonly Change[]>,
+  { mayBeCompacted }: WatchTruth,
+): Finding[] {
+  if (!part.hasPrev) return []
+  return part.batches.flatMap((batch) =>
+    eventsOf(batch).flatMap(({ kv: { key, mod }, prev }) => {
+      const change = changes.get(mod)?.find((one) => one.key === key)
+      if (!change || (!prev && mayBeCompacted(mod - 1, batch.atUs))) return []
+      const text = kvDifference(change.prev, prev)
+      return text === undefined
+        ? []
+        : [finding('event-prev', part, `${key} at ${mod}, before: ${text}`)]
+    }),
+  )
 }
 
 /** Every change between the start and the last thing seen was shown. */

@@ -25,8 +25,9 @@ export async function runLeases(work: Work): Promise<void> {
     // A key for each attempt: one that was not answered may have landed.
     return plainly({ kind: 'put', key: `${work.prefix}end/${value}`, value })
   })
-  const audit = end && (await insist(work, last, () => plainly({ kind: 'get', ...range })))
   await watchers.finish(end?.revision)
+  // Not before: a write that was given up may land late, and what a watch has shown of it must be known.
+  const audit = end && (await insist(work, last, () => plainly({ kind: 'get', ...range })))
   if (end && audit) work.recorder.close(end.revision)
 }
 

@@ -44,8 +44,9 @@ export async function runManyKeys(work: Work): Promise<void> {
       { kind: 'put', key: `${work.prefix}p/~${last.token()}`, value: '' },
     ]),
   )
-  const audit = end && (await insist(work, last, () => whole))
   await watchers.finish(end?.revision)
+  // Not before: a write that was given up may land late, and what a watch has shown of it must be known.
+  const audit = end && (await insist(work, last, () => whole))
   if (end && audit) work.recorder.close(end.revision)
 }
 
