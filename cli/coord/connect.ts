@@ -8,7 +8,7 @@ import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import { loadCoordSection, type CoordSection } from '../../manifest/coord.ts'
 import type { CommandInput, CommandIo, CommandOutput, CommandRun, Globals } from '../command.ts'
 import { manifestAt } from '../manifest-at.ts'
-import { formatAddress } from './address.ts'
+import { endpointOf } from './address.ts'
 import { resolveClient, type TlsFiles } from './settings.ts'
 
 const ATTEMPT_MS = 5_000
@@ -61,7 +61,7 @@ async function clientConfig(input: CommandInput): Promise<ClientConfig> {
   const settings = resolveClient({ options: input.options, env: process.env, section })
   const tls = settings.tls && (await readTls(settings.tls, section.baseFolder))
   return {
-    endpoints: settings.endpoints.map(formatAddress),
+    endpoints: settings.endpoints.map(endpointOf),
     attemptMs: ATTEMPT_MS,
     readMs: READ_MS,
     ...(tls ? { tls } : {}),

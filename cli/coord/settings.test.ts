@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { loadCoordSection, type CoordSection } from '../../manifest/coord.ts'
 import { HakiriError } from '../../lib/error.ts'
-import { formatAddress, parseAddress, type Address } from './address.ts'
+import { endpointOf, formatAddress, parseAddress, type Address } from './address.ts'
 import { findSelf, ownAddress, type Machine } from './self.ts'
 import { CLIENT_OPTIONS, NODE_OPTIONS, resolveClient, resolveNode } from './settings.ts'
 
@@ -142,9 +142,13 @@ test('bad values name the place they stand in', (t) => {
 })
 
 test('a client asks loopback unless it is told', (t) => {
-  t.deepEqual(resolveClient(none).endpoints.map(formatAddress), ['127.0.0.1:7701'])
-  const env = { HAKIRI_COORD_ENDPOINTS: 'http://a:1,[::1]:2' }
-  t.deepEqual(resolveClient({ ...none, env }).endpoints.map(formatAddress), ['a:1', '[::1]:2'])
+  t.deepEqual(resolveClient(none).endpoints.map(endpointOf), ['127.0.0.1:7701'])
+  const env = { HAKIRI_COORD_ENDPOINTS: 'http://a:1,[::1]:2,https://B:3/' }
+  t.deepEqual(resolveClient({ ...none, env }).endpoints.map(endpointOf), [
+    'http://a:1',
+    '[::1]:2',
+    'https://b:3',
+  ])
 })
 
 test('a member finds itself by advertise, by name, by address, by port', (t) => {

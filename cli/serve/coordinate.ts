@@ -8,7 +8,7 @@ import { HakiriError } from '../../lib/error.ts'
 import type { Logger } from '../../lib/ports.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import type { CoordinatorStatus } from '../../worker/http/ports.ts'
-import { formatAddress } from '../coord/address.ts'
+import { endpointOf } from '../coord/address.ts'
 import { isProcessAlive } from '../../lib/system/process.ts'
 import type { ServeOptions } from './settings.ts'
 
@@ -89,6 +89,6 @@ async function configOf(options: ServeOptions, baseFolder: string): Promise<Clie
     ...(cert ? { cert } : {}),
     ...(key ? { key } : {}),
   }
-  const endpoints = coord.map(formatAddress)
+  const endpoints = coord.map(endpointOf)
   return { endpoints, attemptMs: ATTEMPT_MS, readMs: READ_MS, ...(files ? { tls } : {}) }
 }
