@@ -256,9 +256,11 @@ whereLabs('what a killed run leaves is swept; what lives is left alone', async (
   dying.kill('SIGKILL')
   await once(dying, 'close')
   await gone(made.pid)
-  // Others sweep too, at any moment; only what is left counts.
-  await sweepLeftovers()
-  t.deepEqual(await left(), [false, false, false])
+  // Others sweep too, at any moment: where one of them is at work this one passes by.
+  await until('all that is left is swept', async () => {
+    await sweepLeftovers()
+    return !(await left()).includes(true)
+  })
   await gone(made.child)
   await next(kept, () => true)
   const again = await live.start({ args: ['report'] })
