@@ -119,7 +119,8 @@ const GOOD: Locked = {
     write(6, [11, 12], 14, 15, ['n3', 12]),
     refused(7, [13, 14], 10, 15, 14),
   ],
-  holds: [hold(10, 2, 7), hold(14, 10, 50)],
+  // The last was told that it has the lock when it had been lost again: it never believed so.
+  holds: [hold(10, 2, 7), hold(14, 10, 50), hold(12, 20, 20)],
 }
 
 const without = (...ids: readonly number[]): Operation[] =>

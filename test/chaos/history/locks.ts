@@ -54,8 +54,10 @@ const isRelease = ({ request, lock }: LockUse): boolean =>
 const counterOf = ({ request }: LockUse): (Step & { readonly kind: 'put' }) | undefined =>
   request.success.find((step) => step.kind === 'put')
 
-function checkOverlaps(holds: readonly Hold[]): Finding[] {
+/** Who learnt of the lock only after the deadline has believed in it for no time at all. */
+function checkOverlaps(all: readonly Hold[]): Finding[] {
   const findings: Finding[] = []
+  const holds = all.filter(({ fromUs, untilUs }) => untilUs > fromUs)
   let last: Hold | undefined
   for (const hold of holds.toSorted((a, b) => a.fromUs - b.fromUs)) {
     if (last && hold.fromUs < last.untilUs && hold.createRevision !== last.createRevision) {
