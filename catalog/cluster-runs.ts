@@ -13,7 +13,7 @@ import type {
 } from './cluster.ts'
 import type { Json } from '../lib/json.ts'
 import type { RunStatus } from './rows.ts'
-import { hasPendingPart, insertParts } from './run-parts.ts'
+import { hasPendingPart, insertParts, lockStarts } from './run-parts.ts'
 import { SELECT_RUN, toRun, writeEndOfRun } from './runs.ts'
 import {
   booleanOf,
@@ -172,6 +172,9 @@ type Start = {
 
 async function start(sql: Sql, deps: CatalogDeps, request: Start): Promise<boolean> {
   const { runId, epoch, plan, shards } = request
+  const [asked] = await sql.rows('select pipeline from run where id = ?', runId)
+  if (!asked) return false
+  await lockStarts(sql, textOf(asked, 'pipeline'))
   const run = await lockRun(sql, runId, epoch)
   if (run?.['status'] !== 'queued') return false
   await sql.run(

@@ -206,14 +206,21 @@ export async function stopParts(
 
 /**
  * Whoever changes which shards may run holds the pipeline's runs that are not over, as does whoever
- * adds parts to one: else a part could be added for a shard that was stopped at that moment.
+ * adds parts to one: else a part could be added for a shard that was stopped at that moment. A run that
+ * is being asked for cannot be seen yet, and starts only after that.
  */
 export async function lockOpenRuns(sql: Sql, pipeline: string): Promise<void> {
+  await lockStarts(sql, pipeline)
   await sql.rows(
     `select id from run where pipeline = ? and trigger_kind is not null
        and status in ('queued', 'running', 'finishing') order by id ${sql.lock('no key update')}`,
     pipeline,
   )
+}
+
+/** To be taken before any run is held. */
+export async function lockStarts(sql: Sql, pipeline: string): Promise<void> {
+  await sql.exclusive(`starts of ${pipeline}`)
 }
 
 export function toRunShard(row: Row): RunShard {
