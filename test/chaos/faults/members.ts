@@ -84,7 +84,8 @@ const addWorker: Begin = async ({ stage: { spare } }) => {
 
 const drainWorker: Begin = async ({ stage, fault }) => {
   const { name } = workerOf(stage, fault.hosts[0]!).actor
-  await stage.cordon(name, true)
+  // The catalog may be away just then, as it may be for an operator.
+  await untilDone(`cordon ${name}`, () => stage.cordon(name, true).then(() => true))
   return () => untilDone(`uncordon ${name}`, () => stage.cordon(name, false).then(() => true))
 }
 
