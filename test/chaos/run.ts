@@ -146,18 +146,20 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
     memory: cleaning.use(observeMemory(() => cast.processes, timeline, slowness)),
   }
   await pipelines.start()
-  const history = startHistory({
-    endpoints: coordinators.endpoints,
-    connect: (endpoints) =>
-      createCoordClient(
-        { endpoints, attemptMs: 2_000, readMs: 5_000 },
-        { clock: systemClock, random: systemRandom, logger: silentLogger },
-      ),
-    random: systemRandom,
-    clock: systemClock,
-    onRound: (round, problems) => keepRound(placeOf(options.folder, settings), round, problems),
-    ...HISTORY_PACE,
-  })
+  const history = cleaning.use(
+    startHistory({
+      endpoints: coordinators.endpoints,
+      connect: (endpoints) =>
+        createCoordClient(
+          { endpoints, attemptMs: 2_000, readMs: 5_000 },
+          { clock: systemClock, random: systemRandom, logger: silentLogger },
+        ),
+      random: systemRandom,
+      clock: systemClock,
+      onRound: (round, problems) => keepRound(placeOf(options.folder, settings), round, problems),
+      ...HISTORY_PACE,
+    }),
+  )
   await delay(WARM_UP_MS, undefined, { signal })
 
   timeline.add({ kind: 'phase', name: 'faults' })

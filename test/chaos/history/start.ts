@@ -53,7 +53,8 @@ export type HistoryCounts = {
   readonly holds: number
 }
 
-export type ChaosHistory = {
+/** Disposing of it gives up what has not come to its end. */
+export type ChaosHistory = AsyncDisposable & {
   /**
    * Says whether the cluster is whole from now on: only then leases must end in time. It is whole at the
    * start; say false before the first fault and true once the last one is healed.
@@ -109,7 +110,20 @@ export function startHistory(options: HistoryOptions): ChaosHistory {
   const running = Promise.all(kinds.map(runKind))
   // Whoever stops it meets what broke it.
   running.catch(() => undefined)
+  const end = async (): Promise<void> => {
+    try {
+      await running
+    } finally {
+      givingUp.abort()
+      for (const { client } of clients) await client[Symbol.asyncDispose]()
+    }
+  }
   return {
+    async [Symbol.asyncDispose]() {
+      stopping.abort()
+      givingUp.abort()
+      await end()
+    },
     setCalm: (isCalm) => calm.set(isCalm),
     check: () => problems,
     get counts() {
@@ -123,13 +137,7 @@ export function startHistory(options: HistoryOptions): ChaosHistory {
         () => givingUp.abort(),
         () => undefined,
       )
-      try {
-        await running
-      } finally {
-        timer.abort()
-        givingUp.abort()
-        for (const { client } of clients) await client[Symbol.asyncDispose]()
-      }
+      await end().finally(() => timer.abort())
     },
   }
 }
