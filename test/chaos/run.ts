@@ -280,7 +280,9 @@ async function saveWords(
   { processes }: Cast,
   story: Story,
 ): Promise<void> {
-  if (story.isComplete && story.checks.every(({ problems }) => problems.length === 0)) return
+  const isWell =
+    story.ended.length === 0 && story.checks.every(({ problems }) => problems.length === 0)
+  if (story.isComplete && isWell) return
   const place = placeOf(folder, settings)
   await mkdir(place, { recursive: true })
   for (const one of processes)

@@ -25,7 +25,10 @@ export type Kept = AsyncDisposable & {
   resume(): Promise<void>
   /** Arguments from its next start on. */
   args: readonly string[]
-  /** While this is set, an end by itself is what a fault is about, and it is not started again. */
+  /**
+   * While this is set, an end by itself is what a fault is about, and it is not started again. A process
+   * that has lived while it was set may also end later of it: that is no problem either.
+   */
   isToEnd: boolean
   memory(): Promise<ActorMemory | undefined>
   /** The last lines that it has said. */
@@ -52,6 +55,8 @@ export function keep(options: KeptOptions): Kept {
   const { name, timeline } = options
   const actor = createActor(options)
   let life = 0
+  let isToEnd = false
+  let lastHarmedLife = 0
   let isWanted = false
   let isStopped = false
   let isOver = false
@@ -62,11 +67,12 @@ export function keep(options: KeptOptions): Kept {
     isStopped = false
     timeline.add({ kind: 'process', name, what: 'ended', how: String(how) })
     if (!isWanted || isOver) return
-    if (kept.isToEnd) {
+    if (isToEnd) {
       isWanted = false
       return
     }
-    const isExcused = typeof how === 'number' && (options.excused ?? []).includes(how)
+    const isSurroundings = typeof how === 'number' && (options.excused ?? []).includes(how)
+    const isExcused = isSurroundings || mine <= lastHarmedLife
     if (!isExcused) options.problem(`${name} ended by itself with ${how}\n${lastWords(actor)}`)
     await delay(AGAIN_MS)
     if (isWanted && mine === life) kept.start()
@@ -82,14 +88,22 @@ export function keep(options: KeptOptions): Kept {
     host: options.host,
     pid: () => actor.pid(),
     args: options.args,
-    isToEnd: false,
+    get isToEnd() {
+      return isToEnd
+    },
+    set isToEnd(isSet) {
+      isToEnd = isSet
+      if (isSet) lastHarmedLife = life
+    },
     state: () => (actor.isRunning() ? (isStopped ? 'stopped' : 'running') : 'down'),
     start() {
       isWanted = true
       if (actor.isRunning() || isOver) return
       actor.start(kept.args)
       timeline.add({ kind: 'process', name, what: 'started' })
-      follow(++life).catch((error: unknown) => options.problem(`${name}: ${String(error)}`))
+      life += 1
+      if (isToEnd) lastHarmedLife = life
+      follow(life).catch((error: unknown) => options.problem(`${name}: ${String(error)}`))
     },
     async kill() {
       await endBy('SIGKILL')

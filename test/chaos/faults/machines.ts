@@ -1,5 +1,4 @@
 /** Faults of the disk under a coordinator, and of the wall clock of a host. */
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   actorOf,
   type Begin,
@@ -22,8 +21,6 @@ const failDisk =
     await fail(disks, actor.name)
     return async () => {
       await disks.heal(actor.name)
-      // Started while the disk was sick it may have ended once more, or be about to.
-      await delay(200)
       actor.isToEnd = false
       actor.start()
     }
