@@ -1,4 +1,4 @@
-/** Figures beside their budgets. Pure. What cannot be read as a number is over. */
+/** Figures beside their budgets and beside those of the time before. Pure. What cannot be read as a number is over. */
 
 export type BudgetRow = {
   readonly profile: string
@@ -9,6 +9,9 @@ export type BudgetRow = {
 
 export type Judged = BudgetRow & { readonly isOver: boolean }
 
+/** The figures of one measurement, by `profile: what`. */
+export type Figures = Readonly<Record<string, number>>
+
 export function judge(rows: readonly BudgetRow[]): readonly Judged[] {
   return rows.map((row) => ({
     ...row,
@@ -17,12 +20,24 @@ export function judge(rows: readonly BudgetRow[]): readonly Judged[] {
   }))
 }
 
-export function table(rows: readonly Judged[]): string {
-  const line = ({ profile, what, is, may, isOver }: Judged): string =>
-    `| ${profile.padEnd(5)} | ${what.padEnd(32)} | ${String(is).padStart(6)} | ${String(may).padStart(4)} | ${isOver ? '✗' : '✓'} |`
+export function figuresOf(rows: readonly BudgetRow[]): Figures {
+  return Object.fromEntries(rows.map((row) => [keyOf(row), row.is]))
+}
+
+export function table(rows: readonly Judged[], before: Figures): string {
+  const line = (row: Judged): string =>
+    `| ${row.profile.padEnd(5)} | ${row.what.padEnd(32)} | ${cell(before[keyOf(row)])} | ${cell(row.is)} | ${String(row.may).padStart(4)} | ${row.isOver ? '✗' : '✓'} |`
   return [
-    '| file  | what                             |     is |  may |   |',
-    '| ----- | -------------------------------- | ------ | ---- | - |',
+    '| file  | what                             | before |     is |  may |   |',
+    '| ----- | -------------------------------- | ------ | ------ | ---- | - |',
     ...rows.map(line),
   ].join('\n')
+}
+
+function keyOf({ profile, what }: BudgetRow): string {
+  return `${profile}: ${what}`
+}
+
+function cell(figure: number | undefined): string {
+  return (figure === undefined ? '' : String(figure)).padStart(6)
 }

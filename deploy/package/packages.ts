@@ -30,8 +30,16 @@ export function lockedPackage(name: string): Locked {
   return { version, integrity, license }
 }
 
-/** The folder of a package, fetched when it is not there. */
-export async function packageFolder(name: string): Promise<string> {
+const folders = new Map<string, Promise<string>>()
+
+/** The folder of a package, fetched when it is not there: once, however many programs are made at once. */
+export function packageFolder(name: string): Promise<string> {
+  const folder = folders.get(name) ?? findFolder(name)
+  folders.set(name, folder)
+  return folder
+}
+
+async function findFolder(name: string): Promise<string> {
   const { version, integrity } = lockedPackage(name)
   const installed = join(ROOT, 'node_modules', name)
   if (existsSync(join(installed, 'package.json'))) return installed

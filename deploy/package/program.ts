@@ -26,9 +26,20 @@ const NODE = join(ROOT, 'node_modules/.bin/node')
 const NOTE = 'NODE_SEA_BLOB'
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:0'
 
+/** What is smaller is not worth a frame of its own. */
+const SHARED_BYTES_MIN = 1 << 20
+/** The first page has the headers, which name sizes of what was added. */
+const HEADERS_BYTES = 4096
+
 type Assets = Readonly<Record<string, string>>
 
-export async function buildProgram(profile: Profile, target: Target): Promise<Buffer> {
+export type Program = {
+  readonly bytes: Buffer
+  /** Where parts begin that programs of other profiles have too, or end. */
+  readonly seams: readonly number[]
+}
+
+export async function buildProgram(profile: Profile, target: Target): Promise<Program> {
   await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true })
   const work = await mkdtemp(join(ROOT, 'node_modules/.cache/package-'))
   try {
@@ -38,9 +49,25 @@ export async function buildProgram(profile: Profile, target: Target): Promise<Bu
     await writeFile(join(work, 'rest.cjs'), code)
     const assets = await nativeAssets(facts.addOns, target, work)
     const blob = await prepareBlob(work, assets, facts)
-    return addNote(await runtime(target), NOTE, blob)
+    const node = await runtime(target)
+    const bytes = addNote(node, NOTE, blob)
+    const large = await largeAssets(work, Object.values(assets))
+    return { bytes, seams: [HEADERS_BYTES, node.length, ...large.flatMap(placeIn(bytes))] }
   } finally {
     await rm(work, { recursive: true, force: true })
+  }
+}
+
+async function largeAssets(work: string, paths: readonly string[]): Promise<readonly Buffer[]> {
+  const assets = await Promise.all(paths.map((path) => readFile(join(work, path))))
+  return assets.filter(({ length }) => length >= SHARED_BYTES_MIN)
+}
+
+function placeIn(bytes: Buffer): (asset: Buffer) => readonly number[] {
+  return (asset) => {
+    const at = bytes.indexOf(asset)
+    assert(at > 0, 'an asset lies in the program as it is')
+    return [at, at + asset.length]
   }
 }
 
