@@ -5,11 +5,13 @@
  */
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { run as runProgram } from './shell.ts'
+import { isCurrent } from '../../deploy/package/stamp.ts'
 import { closingLine } from '../support/tap.ts'
 import { type Lab, openLab } from './lab.ts'
+import { whyNoHosts } from './needs.ts'
 import { isInside, runInside, stopSignal } from './sandbox.ts'
 import type { Scenario } from './scenario.ts'
 import { addWorker, replaceCoord, rotateCerts } from './scenarios/changes.ts'
@@ -44,8 +46,9 @@ async function main(names: readonly string[]): Promise<number> {
     )
     return 2
   }
-  if (process.getuid?.() !== 0) {
-    console.error('✗ deployment tests boot systemd hosts, which needs root\n')
+  const why = whyNoHosts()
+  if (why !== undefined) {
+    console.error(`✗ ${why}\n`)
     console.log(closingLine({ passed: 0, failed: 1, skipped: 0 }))
     return 1
   }
@@ -124,9 +127,10 @@ async function tellStory(lab: Lab): Promise<void> {
     if (file.endsWith('.log')) await copyFile(join(lab.folder, file), join(kept, file))
 }
 
-/** The hosts get what operators get. */
+/** The hosts get what operators get: of this clone as it is now. */
 async function ensureArtifact(): Promise<void> {
   if (existsSync(ARTIFACT) && process.env['HAKIRI_DEPLOY_ARTIFACT'] === 'keep') return
+  if (await isCurrent(dirname(ARTIFACT), [basename(ARTIFACT)])) return
   await runProgram(
     process.execPath,
     ['deploy/package/main.ts', '--profile=full', '--target=linux-x64', '--no-archive'],

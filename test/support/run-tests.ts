@@ -1,14 +1,19 @@
 /**
- * `npm test`: runs every test file, or those given as arguments, and prints failures and one closing
- * line. A runner that ends before its plan, or finds nothing to run, is a failure too.
+ * `npm test`: runs every test file, or those given as arguments, and prints failures, the slowest files and
+ * one closing line. A runner that ends before its plan, or finds nothing to run, is a failure too.
  */
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { slowFiles, TIMES_VARIABLE } from './slow-files.ts'
 import { closingLine, createTapReader } from './tap.ts'
 import type { TapEvent } from './tap.ts'
 
 const AVA = fileURLToPath(new URL('../../node_modules/.bin/ava', import.meta.url))
+const HOOK = fileURLToPath(new URL('./file-time.ts', import.meta.url))
 const tally = { passed: 0, failed: 0, skipped: 0 }
 const seen = new Set<string>()
 
@@ -30,7 +35,11 @@ function showProgress(title: string): void {
 }
 
 async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'hakiri-times-'))
+  const notes = join(folder, 'times')
+  writeFileSync(notes, '')
   const child = spawn(AVA, ['--tap', ...process.argv.slice(2)], {
+    env: { ...process.env, [TIMES_VARIABLE]: notes, HAKIRI_TEST_HOOK: HOOK },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const closed = new Promise<number | NodeJS.Signals>((resolve, reject) => {
@@ -44,6 +53,8 @@ async function main(): Promise<void> {
   for (const event of events) show(event)
 
   const code = await closed
+  for (const line of slowFiles(notes)) console.log(line)
+  rmSync(folder, { recursive: true })
   const total = tally.passed + tally.failed + tally.skipped
   if (!complete) fail('the test runner ended before it had reported everything')
   else if (total === 0) fail('no tests were found')
