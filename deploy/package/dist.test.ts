@@ -107,6 +107,7 @@ test('whatever a program may hold makes another build of it; tests, docs and pla
     'test/e2e/x.ts',
     'bench/x.ts',
     'deploy/ansible/site.yml',
+    'knip.json',
     'node_modules/x/index.js',
     'dist/x',
     '.git/HEAD',

@@ -19,7 +19,7 @@ export type Stamp = Readonly<
 
 /** What no program can hold. Whatever is new counts until it is named here. */
 const NO_INPUT =
-  /^(\.|node_modules$|dist$|tmp$|test$|bench$|docs$|deploy\/(ansible|examples)$)|\.(md|test\.ts)$/
+  /^(\.|node_modules$|dist$|tmp$|test$|bench$|docs$|ava\.config\.js$|knip\.json$|deploy\/(ansible|examples)$)|\.(md|test\.ts)$/
 
 /** The checksum of all that a build reads in the clone `root`. */
 export async function inputsOf(root: string = ROOT): Promise<string> {
