@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { archive, type Frames } from './archive.ts'
-import { inputsOf, isCurrent, writeStamp } from './stamp.ts'
+import { bundleProfile } from './bundle.ts'
+import { PROFILE_FACTS, PROFILES } from './profiles.ts'
+import { inputsOf, isCurrent, isInput, writeStamp } from './stamp.ts'
 
 const run = promisify(execFile)
 const BYTES = 1 << 20
@@ -83,7 +85,21 @@ test('a program counts as current only with the bytes and the sources of this bu
   t.false(await isCurrent(dist, [name]), 'other sources')
 })
 
-test('whatever a program may hold makes another build of it; tests, docs and playbooks do not', async (t) => {
+test('what a program holds of this clone is read for the stamp', async (t) => {
+  for (const profile of PROFILES) {
+    const held = [
+      ...Object.keys((await bundleProfile(profile)).inputs),
+      ...PROFILE_FACTS[profile].texts,
+    ].filter((path) => !/^node_modules\/|:/.test(path))
+    t.true(held.length > 30 && held.includes('package.json'), profile)
+    t.deepEqual(
+      held.filter((path) => !isInput(path)),
+      [],
+    )
+  }
+})
+
+test('whatever a program may hold makes another build of it; tests, docs and inventories do not', async (t) => {
   const root = await mkdtemp(join(folder, 'clone-'))
   const put = async (path: string, text: string): Promise<string> => {
     await mkdir(join(root, path, '..'), { recursive: true })
@@ -95,7 +111,7 @@ test('whatever a program may hold makes another build of it; tests, docs and pla
     'cli/main.ts',
     'deploy/systemd/hakiri-coord.service',
     'package-lock.json',
-    'new/folder/x.json',
+    'proto/new/x.json',
   ]) {
     const after = await put(path, 'changed')
     t.not(after, before, path)
@@ -107,7 +123,8 @@ test('whatever a program may hold makes another build of it; tests, docs and pla
     'test/e2e/x.ts',
     'bench/x.ts',
     'deploy/ansible/site.yml',
-    'knip.json',
+    'inventory/hosts.yml',
+    'lib/DESIGN.md',
     'node_modules/x/index.js',
     'dist/x',
     '.git/HEAD',

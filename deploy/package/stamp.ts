@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { ROOT } from './bundle.ts'
 
@@ -17,31 +17,51 @@ export type Stamp = Readonly<
   Record<string, { readonly inputs: string; readonly sha256: string } | undefined>
 >
 
-/** What no program can hold. Whatever is new counts until it is named here. */
-const NO_INPUT =
-  /^(\.|node_modules$|dist$|tmp$|test$|bench$|docs$|ava\.config\.js$|knip\.json$|deploy\/(ansible|examples)$)|\.(md|test\.ts)$/
+/** What a build reads; dist.test.ts holds it against what programs hold. */
+const INPUTS = [
+  'catalog',
+  'cli',
+  'connector',
+  'coord',
+  'deploy/package',
+  'deploy/systemd',
+  'lease',
+  'lib',
+  'manifest',
+  'proto',
+  'sink',
+  'worker',
+  'package-lock.json',
+  'package.json',
+  'tsconfig.json',
+]
+
+export function isInput(path: string): boolean {
+  return (
+    !/\.(md|test\.ts)$/.test(path) &&
+    INPUTS.some((input) => path === input || path.startsWith(`${input}/`))
+  )
+}
 
 /** The checksum of all that a build reads in the clone `root`. */
 export async function inputsOf(root: string = ROOT): Promise<string> {
   const sum = createHash('sha256')
-  for (const path of (await inputFiles(root, '')).toSorted()) {
+  const files = await Promise.all(INPUTS.map((input) => filesBelow(root, input)))
+  for (const path of files.flat().filter(isInput).toSorted()) {
     const content = await readFile(join(root, path))
     sum.update(`${path}\0${content.length}\0`).update(content)
   }
   return sum.digest('hex')
 }
 
-async function inputFiles(root: string, folder: string): Promise<readonly string[]> {
-  const entries = await readdir(join(root, folder), { withFileTypes: true })
-  const found = await Promise.all(
-    entries.map((entry) => {
-      const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-      if (NO_INPUT.test(path)) return []
-      if (entry.isDirectory()) return inputFiles(root, path)
-      return entry.isFile() ? [path] : []
-    }),
-  )
-  return found.flat()
+/** The file itself, if it is one; nothing, if it is not there. */
+async function filesBelow(root: string, path: string): Promise<readonly string[]> {
+  const found = await stat(join(root, path)).catch(() => undefined)
+  if (!found?.isDirectory()) return found ? [path] : []
+  const entries = await readdir(join(root, path), { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
 }
 
 /** What is not there, or is no stamp, says nothing about any file. */
