@@ -140,7 +140,7 @@ test.serial(
   },
 )
 
-const noArm64 = await whyNoArm64()
+const noArm64 = whyNoArm64()
 const isArm64Wanted = process.env['HAKIRI_REQUIRE_ARM64'] === '1'
 const emulated = noArm64 === undefined || isArm64Wanted ? test.serial : test.serial.skip
 
