@@ -43,7 +43,7 @@ export const freeze: Scenario = {
   name: 'freeze',
   claims:
     'the leading coordinator and a worker freeze for 30 s under load: whoever wakes changes nothing',
-  async run(lab) {
+  async run(lab, figures) {
     const { audit, report } = await underLoad(lab, async (load) => {
       const leader = await leaderHost(lab)
       const [, worker] = lab.hosts('worker')
@@ -56,6 +56,10 @@ export const freeze: Scenario = {
       await load.more(2)
     })
     tell(lab, audit, report)
+    figures.record(
+      'the leading coordinator froze: writes unavailable at most, s',
+      report.longestGapMs / 1000,
+    )
   },
 }
 
