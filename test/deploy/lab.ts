@@ -65,7 +65,7 @@ export const PARTS = Array.from({ length: 12 }, (_, part) => String(part))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const BUCKET_PORT = 9000
 const SOURCE_PORT = 8080
-const PLAY_MS = 600_000
+const PLAY_MS = 900_000
 const FIRST_ROWS = 300
 
 export const FIRST_MEMBERS: Members = {
