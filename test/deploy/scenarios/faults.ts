@@ -79,7 +79,7 @@ export const disk: Scenario = {
       expect(worker !== undefined, 'no worker')
       await Promise.all([fill(leader), fill(worker)])
       await growLogs(lab)
-      await says(leader, 'hakiri-coord', 'ENOSPC')
+      await says(leader, 'hakiri-coord', 'DISK_FULL')
       lab.note(`${leader.name}, which led, ended since its disk is full`)
       await load.more(1)
       // Whoever meets the end of a disk removes what it had begun, which is room again for a while.
