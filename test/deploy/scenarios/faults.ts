@@ -136,9 +136,13 @@ async function underLoad(
   return { audit, report }
 }
 
-function tell(lab: Lab, { rows }: Audit, { written, longestGapMs }: WriterReport): void {
+function tell(
+  lab: Lab,
+  { rows }: Audit,
+  { written, longestGapEnd, longestGapMs }: WriterReport,
+): void {
   lab.note(
-    `${rows} rows, lost 0, doubled 0; ${written} writes, lost 0, longest gap ${(longestGapMs / 1000).toFixed(2)} s`,
+    `${rows} rows, lost 0, doubled 0; ${written} writes, lost 0, longest gap ${(longestGapMs / 1000).toFixed(2)} s, until ${longestGapEnd}`,
   )
 }
 

@@ -50,7 +50,7 @@ export const upgrade: Scenario = {
     const report = await writer.stop()
     figures.record('upgrade: writes unavailable at a time, at most, s', report.longestGapMs / 1000)
     lab.note(
-      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost ${report.lost}, longest gap ${Math.round(report.longestGapMs)} ms`,
+      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost ${report.lost}, longest gap ${Math.round(report.longestGapMs)} ms, until ${report.longestGapEnd}`,
     )
     expect(report.lost === 0, `${report.lost} acknowledged writes are gone`)
     expect(
