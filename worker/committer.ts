@@ -6,7 +6,7 @@
  * the same transaction as its rows (S2); a commit that finds another epoch or seq changes nothing (L3).
  */
 import { join } from 'node:path'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import type {
   CommitOutcome,
   Counters,
@@ -25,6 +25,7 @@ import { encodeBatch, type EncodedBatch } from './encode-batch.ts'
 import { admitRejects } from './quarantine.ts'
 import type { SealedBatch, StateChange } from './spool.ts'
 import { removeUploads, uploadFile } from './uploads.ts'
+import { makeScratchFolder } from './scratch.ts'
 
 export type Committer = {
   /** What is in the batch; may run while the batch before it is written. */
@@ -81,7 +82,7 @@ export function createCommitter(
     // it reads what is removed then.
     const looked = seen.catch(() => undefined)
     const outFolder = join(deps.scratchFolder, `encode-${job.runId}-${deps.random.uuid()}`)
-    await mkdir(outFolder, { recursive: true })
+    await makeScratchFolder(outFolder)
     try {
       const place = { seq, batch: batches }
       const { input } = batch

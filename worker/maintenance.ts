@@ -4,7 +4,7 @@
  * function from the catalog; nothing is ever deleted on the word of a listing alone.
  */
 import { join } from 'node:path'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import type { DataFile, ShardKey, TableRow } from '../catalog/catalog.ts'
 import type { Destination } from '../manifest/manifest.ts'
 import {
@@ -17,6 +17,7 @@ import { dataFilePath, isDataPath, tableFolder } from '../sink/plan/names.ts'
 import type { WorkerDeps } from './deps.ts'
 import { publishTable } from './publisher.ts'
 import type { RunSummary } from './run-pipeline.ts'
+import { makeScratchFolder } from './scratch.ts'
 
 /** Maintenance commits under shards of its own, so that it is fenced like everything else. */
 export const MAINTENANCE_PIPELINE = '~maintenance'
@@ -74,7 +75,7 @@ async function rewriteGroup(
   const row = await deps.catalog.acquireShard(key, table.generation)
   const outFolder = join(deps.scratchFolder, `compact-${deps.random.uuid()}`)
   const folder = tableFolder(table.name)
-  await mkdir(outFolder, { recursive: true })
+  await makeScratchFolder(outFolder)
   try {
     const inputs: string[] = []
     for (const file of group.files)

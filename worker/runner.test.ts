@@ -297,6 +297,23 @@ test('an incremental source that ends without a cursor behind its rows is refuse
   t.deepEqual(await filesOf(at), [])
 })
 
+test('a folder of a batch that cannot be made is a failure of the disk, not of the source', async (t) => {
+  const at = await lab(t)
+  const uuid = 'the-same'
+  const run = await at.run(
+    source(async function* () {
+      // What a full disk refuses is refused here because a file has the name.
+      await writeFile(join(at.deps.scratchFolder, `encode-1-${uuid}`), '')
+      yield rows([{ id: 1 }], 1)
+    }),
+    {
+      deps: { random: { ...at.deps.random, uuid: () => uuid } },
+      pipeline: { retries: { retriesMax: 0, firstMs: 1, mostMs: 1 } },
+    },
+  )
+  t.is(run.shards[0]?.error?.code, 'DISK_FULL')
+})
+
 // ── Memory and time ─────────────────────────────────────────────────────────────────────────────────
 
 test('an endless source never has more bytes under way than the memory plan gives it', async (t) => {

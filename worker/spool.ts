@@ -3,12 +3,12 @@
  * the source can resume from. The file is scratch: a crash loses it and the rows are read again.
  */
 import { open, rm, truncate, type FileHandle } from 'node:fs/promises'
-import { HakiriError, toHakiriError } from '../lib/error.ts'
 import type { Json } from '../lib/json.ts'
 import type { SourceColumn } from '../lib/column.ts'
 import type { RowFormat, SourceEvent } from '../connector/connector.ts'
 import type { BatchInput } from '../sink/plan/batch-plan.ts'
 import type { RejectedRow } from '../sink/encoder/encoder.ts'
+import { scratchError } from './scratch.ts'
 
 export type StateChange = { readonly [key: string]: Json }
 
@@ -79,7 +79,7 @@ export function createSpool(path: string): Spool {
         done += (await handle.write(chunk, done, chunk.length - done)).bytesWritten
       }
     } catch (error) {
-      throw spoolError(error, path)
+      throw scratchError(error, path)
     }
     bytes += chunk.length
   }
@@ -179,15 +179,4 @@ export function createSpool(path: string): Spool {
       await release()
     },
   }
-}
-
-function spoolError(error: unknown, path: string): HakiriError {
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOSPC') {
-    return new HakiriError('DISK_FULL', `no space left while writing ${path}`, {
-      cause: error,
-      suggestion: 'Free space on that disk; the run continues from its last commit.',
-    })
-  }
-  return toHakiriError(error, 'DISK_FULL', `cannot write ${path}`)
 }

@@ -12,7 +12,7 @@ import { createPeerNetwork } from '../../coord/server/peer-network.ts'
 import { createCoordServer } from '../../coord/server/server.ts'
 import { openTls, type TlsSource } from '../../coord/server/tls.ts'
 import { createWal, openWal } from '../../coord/wal/log.ts'
-import { HakiriError } from '../../lib/error.ts'
+import { HakiriError, operatingError } from '../../lib/error.ts'
 import type { Logger } from '../../lib/ports.ts'
 import { systemClock, systemRandom, systemScheduler } from '../../lib/system/clock.ts'
 import { version } from '../version.ts'
@@ -40,14 +40,18 @@ export async function startMember(
   logger: Logger,
 ): Promise<RunningMember> {
   const folder = resolve(baseFolder, settings.data)
-  const tls = await tlsOf(settings, baseFolder, logger)
+  // Whatever is watched or measured would keep a process alive that could not start.
+  using opening = new DisposableStack()
+  const tls = opening.use(await tlsOf(settings, baseFolder, logger))
   const plan = await planBoot(settings, {
     folder,
     logger,
     connect: async (endpoints) => joinClient(endpoints, tls, logger),
   })
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const metrics = createCoordMetrics(version())
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw operatingError(error, 'DISK_FAILED', folder)
+  })
+  const metrics = opening.adopt(createCoordMetrics(version()), (each) => each.close())
   const parts = { clock: systemClock, scheduler: systemScheduler, random: systemRandom, logger }
   const network = createPeerNetwork({ ...parts, ...(tls ? { tls } : {}) })
   const node = await openNode({
@@ -76,6 +80,7 @@ export async function startMember(
       logger,
       ...(tls ? { tls, clientAuth: settings.tls?.clientAuth === true } : {}),
     })
+    const opened = opening.move()
     return {
       memberId: node.memberId,
       endpoint: formatAddress({ host: settings.bind.host, port: listener.port }),
@@ -85,8 +90,7 @@ export async function startMember(
         stopAll(node, signal, async () => {
           server.close()
           await listener.close()
-          metrics.close()
-          tls?.[Symbol.dispose]()
+          opened.dispose()
         }),
     }
   } catch (error) {

@@ -15,6 +15,7 @@ import {
   readlink,
   rename,
   rm,
+  stat,
   symlink,
   writeFile,
 } from 'node:fs/promises'
@@ -176,7 +177,7 @@ function ownerOf({ owner, group }: Access, host: Host): Ids | undefined {
 }
 
 async function program(path: string, source: string, dryRun: boolean): Promise<boolean> {
-  const isGood = existsSync(path) && (await digest(path)) === (await digest(source))
+  const isGood = existsSync(path) && (await isSame(path, source))
   if (!isGood && !dryRun) {
     await mkdir(dirname(path), { recursive: true })
     await replace(path, async (temporary) => {
@@ -213,6 +214,13 @@ async function replace(path: string, make: (temporary: string) => Promise<void>)
     await rm(temporary, { force: true })
     throw error
   }
+}
+
+/** A program that installs itself from its own place is the same file, which need not be read. */
+async function isSame(path: string, source: string): Promise<boolean> {
+  const [one, other] = await Promise.all([stat(path), stat(source)])
+  if (one.dev === other.dev && one.ino === other.ino) return true
+  return one.size === other.size && (await digest(path)) === (await digest(source))
 }
 
 async function digest(path: string): Promise<string> {

@@ -1,4 +1,5 @@
 /** Three whole members that speak TLS by their flags: with each other, with clients, and while certificates change. */
+import { spawn } from 'node:child_process'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { once } from 'node:events'
 import { X509Certificate } from 'node:crypto'
@@ -13,9 +14,12 @@ import { createAuthority, createIdentity } from '../support/certificates.ts'
 import type { Authority, Identity } from '../support/certificates.ts'
 import { startCoordCluster, untilReady } from '../support/coord-cluster.ts'
 import type { CoordCluster } from '../support/coord-cluster.ts'
+import { finished, HAKIRI } from '../support/project.ts'
 import { ctl, FAST, membersOf, scratch, until } from './ctl.ts'
 
 const PARTS = { clock: systemClock, random: systemRandom, logger: silentLogger }
+/** A process that has nothing left to do ends within moments; a busy machine takes longer to start it. */
+const END_MS = 30_000
 const FILES = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' }
 
 /** Replaced as a whole, as tools that renew certificates do it. */
@@ -278,3 +282,28 @@ test.serial('certificates and then their CA change, and no connection is dropped
   await watcher[Symbol.asyncDispose]()
   await watching
 })
+
+test.serial(
+  'a member that cannot start ends at once, though it watches its certificates',
+  async (t) => {
+    const folder = await scratch(t)
+    const authority = createAuthority('one')
+    await put(folder, FILES.ca, authority.certificate)
+    await putIdentity(folder, createIdentity(authority, 'members'))
+    const data = join(folder, 'data')
+    await writeFile(data, 'no folder')
+    const child = spawn(HAKIRI, [
+      'coord',
+      '--bind',
+      '127.0.0.1:0',
+      '--data',
+      data,
+      ...flags(folder),
+    ])
+    t.teardown(() => void child.kill('SIGKILL'))
+    const limit = setTimeout(() => child.kill('SIGKILL'), END_MS)
+    const { code, signal, stderr } = await finished(child)
+    clearTimeout(limit)
+    t.deepEqual([code, signal], [3, null], stderr)
+  },
+)

@@ -2,7 +2,8 @@
  * A data centre for one run: hosts that can be added, a bucket and an API elsewhere on the network, and a
  * control machine (this process) with Ansible, an inventory and the authority. `site` is done once.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFileSync } from 'node:fs'
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createCoordClient } from '../../coord/client/create.ts'
@@ -64,7 +65,7 @@ export const PARTS = Array.from({ length: 12 }, (_, part) => String(part))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const BUCKET_PORT = 9000
 const SOURCE_PORT = 8080
-const PLAY_MS = 600_000
+const PLAY_MS = 900_000
 const FIRST_ROWS = 300
 
 export const FIRST_MEMBERS: Members = {
@@ -124,6 +125,7 @@ export async function openLab(artifact: string, stop: AbortSignal): Promise<Lab>
     async play(playbook, { extra = {}, limit, members = lab.members } = {}) {
       await writeInventory(folder, members, host, sitewide(lab))
       const started = performance.now()
+      const log = join(folder, `play-${++plays}.log`)
       const result = await run(
         'ansible-playbook',
         [
@@ -143,15 +145,19 @@ export async function openLab(artifact: string, stop: AbortSignal): Promise<Lab>
           },
           timeoutMs: PLAY_MS,
           codes: [0, 1, 2, 3, 4, 8, 250],
+          // Piece by piece, so that a play that hangs shows where.
+          onOutput: (text) => appendFileSync(log, text),
         },
       )
       const seconds = (performance.now() - started) / 1000
-      await writeFile(join(folder, `play-${++plays}.log`), result.stdout + result.stderr)
+      await appendFile(log, result.stderr)
       if (result.code !== 0)
         throw new Error(
           `${playbook} ended with ${result.code}\n${endOf(result.stdout)}\n${endOf(result.stderr)}`,
         )
-      return { seconds, changed: changedIn(result.stdout), stdout: result.stdout }
+      const changed = changedIn(result.stdout)
+      lab.note(`${playbook}: ${seconds.toFixed(1)} s, changed ${changed}`)
+      return { seconds, changed, stdout: result.stdout }
     },
     hakiri: (on, args) =>
       on.ssh(

@@ -8,8 +8,9 @@ import type { Lab } from './lab.ts'
 export type WriterReport = {
   readonly written: number
   readonly lost: number
-  /** Longest time between two acknowledged writes. */
+  /** Longest time between two acknowledged writes, and when it ended, in UTC, to find it in the journals. */
   readonly longestGapMs: number
+  readonly longestGapEnd: string
 }
 
 export type Writer = AsyncDisposable & {
@@ -31,8 +32,11 @@ export async function startWriter(lab: Lab): Promise<Writer> {
   let isOver = false
   let lastAt = performance.now()
   let longestGapMs = 0
+  let longestGapEnd = ''
   const look = (now: number): void => {
-    longestGapMs = Math.max(longestGapMs, now - lastAt)
+    if (now - lastAt <= longestGapMs) return
+    longestGapMs = now - lastAt
+    longestGapEnd = new Date().toISOString().slice(11, 23)
   }
   const work = async (): Promise<void> => {
     for (let count = 0; !isOver; count++) {
@@ -77,7 +81,7 @@ export async function startWriter(lab: Lab): Promise<Writer> {
       }
       const lost = acknowledged.filter((key) => !found.has(key)).length
       await client.deleteRange({ key: bytes(run), rangeEnd: bytes(`${run}~`) })
-      return { written: acknowledged.length, lost, longestGapMs }
+      return { written: acknowledged.length, lost, longestGapMs, longestGapEnd }
     },
     async [Symbol.asyncDispose]() {
       isOver = true

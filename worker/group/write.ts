@@ -3,7 +3,7 @@
  * nothing is committed, and uploads are dropped unless the catalog may name them.
  */
 import { join } from 'node:path'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import type { DataFile, ShardCommit } from '../../catalog/catalog.ts'
 import type { GroupOutcome } from '../../catalog/cluster.ts'
 import { unreachable } from '../../lib/assert.ts'
@@ -16,6 +16,7 @@ import { removeUploads, uploadFile } from '../uploads.ts'
 import { carrierOf, commitsOf, resultsOf, sequencePlace, type Written } from './commits.ts'
 import type { Gathered } from './gather.ts'
 import type { GroupResult, LeftOver, Part } from './member.ts'
+import { makeScratchFolder } from '../scratch.ts'
 
 export type WriteOutcome =
   | { readonly kind: 'committed'; readonly results: readonly GroupResult[] }
@@ -62,7 +63,7 @@ async function encodeGathered(
   uploadAll: (encoded: EncodedBatch) => Promise<void>,
 ): Promise<EncodedBatch> {
   const outFolder = join(deps.scratchFolder, `encode-${job.runId}-${deps.random.uuid()}`)
-  await mkdir(outFolder, { recursive: true })
+  await makeScratchFolder(outFolder)
   // What was read is written even when a stop was asked for meanwhile: it is one batch.
   const { signal } = new AbortController()
   const { input } = batch

@@ -6,10 +6,15 @@ import { startWriter, type WriterReport } from '../writer.ts'
 import type { Lab } from '../lab.ts'
 import type { Host } from '../host.ts'
 import type { Audit } from '../audit.ts'
+import { until } from '../../support/until.ts'
 
 const FREEZE_MS = 30_000
 const AWAY_MS = 60_000
 const FULL_KB = 4_096
+/** More than the segment in use and the one that is ready have room for, twice 16 MiB. */
+const LOG_VALUES = 80
+const LOG_VALUE_BYTES = 512 * 1_024
+const SAID_MS = 60_000
 
 export const fault: Scenario = {
   name: 'fault',
@@ -43,7 +48,7 @@ export const freeze: Scenario = {
   name: 'freeze',
   claims:
     'the leading coordinator and a worker freeze for 30 s under load: whoever wakes changes nothing',
-  async run(lab) {
+  async run(lab, figures) {
     const { audit, report } = await underLoad(lab, async (load) => {
       const leader = await leaderHost(lab)
       const [, worker] = lab.hosts('worker')
@@ -56,6 +61,10 @@ export const freeze: Scenario = {
       await load.more(2)
     })
     tell(lab, audit, report)
+    figures.record(
+      'the leading coordinator froze: writes unavailable at most, s',
+      report.longestGapMs / 1000,
+    )
   },
 }
 
@@ -69,7 +78,14 @@ export const disk: Scenario = {
       const [worker] = lab.hosts('worker')
       expect(worker !== undefined, 'no worker')
       await Promise.all([fill(leader), fill(worker)])
+      await growLogs(lab)
+      await says(leader, 'hakiri-coord', 'DISK_FULL')
+      lab.note(`${leader.name}, which led, ended since its disk is full`)
+      await load.more(1)
+      // Whoever meets the end of a disk removes what it had begun, which is room again for a while.
+      await fill(worker)
       await load.more(2)
+      await says(worker, 'hakiri-worker', 'DISK_FULL')
       await Promise.all([
         leader.ssh('rm /var/lib/hakiri/fill'),
         worker.ssh('rm /var/lib/hakiri/fill'),
@@ -120,14 +136,51 @@ async function underLoad(
   return { audit, report }
 }
 
-function tell(lab: Lab, { rows }: Audit, { written, longestGapMs }: WriterReport): void {
+function tell(
+  lab: Lab,
+  { rows }: Audit,
+  { written, longestGapEnd, longestGapMs }: WriterReport,
+): void {
   lab.note(
-    `${rows} rows, lost 0, doubled 0; ${written} writes, lost 0, longest gap ${(longestGapMs / 1000).toFixed(2)} s`,
+    `${rows} rows, lost 0, doubled 0; ${written} writes, lost 0, longest gap ${(longestGapMs / 1000).toFixed(2)} s, until ${longestGapEnd}`,
+  )
+}
+
+/** Fills the logs of all members, so that each needs a new segment. */
+async function growLogs(lab: Lab): Promise<void> {
+  await using client = await lab.client(10_000)
+  const key = new TextEncoder().encode('deploy-disk')
+  const value = new Uint8Array(LOG_VALUE_BYTES)
+  for (let count = 0; count < LOG_VALUES; count++)
+    await until(
+      'a large value is written',
+      () =>
+        client.put({ key, value }).then(
+          () => true,
+          // The member that ends takes what was under way with it; the same again does no harm.
+          () => false,
+        ),
+      SAID_MS,
+    )
+  await client.deleteRange({ key })
+}
+
+/** Waits until the journal of a service has these words since the boot. */
+async function says(host: Host, unit: string, words: string): Promise<void> {
+  await until(
+    `${host.name}: ${unit} says ${words}`,
+    async () => {
+      const { code } = await host.ssh(`journalctl -b -q -u ${unit} | grep -F -q '${words}'`, {
+        codes: [0, 1],
+      })
+      return code === 0
+    },
+    SAID_MS,
   )
 }
 
 async function fill(host: Host): Promise<void> {
-  await host.ssh('dd if=/dev/zero of=/var/lib/hakiri/fill bs=1M 2>/dev/null; true', {
+  await host.ssh('dd if=/dev/zero bs=64K 2>/dev/null >>/var/lib/hakiri/fill; true', {
     timeoutMs: AWAY_MS,
   })
   const { stdout } = await host.ssh('df --output=avail /var/lib/hakiri | tail -n 1')

@@ -13,11 +13,13 @@ const VERSION = '99.0.0'
 /** What coordinators may be unavailable for at a time. */
 const GAP_MS_MAX = 2_000
 const BUILD_MS = 300_000
+const WORKERS = 4
 
 export const upgrade: Scenario = {
   name: 'upgrade',
   claims: 'upgrade.yml brings all hosts to the next version under load, and no run fails',
   async run(lab, figures) {
+    await haveWorkers(lab, WORKERS)
     // The next version knows a newer protocol of workers and has one more migration.
     await using next = await makeNextBuild({
       version: VERSION,
@@ -39,14 +41,16 @@ export const upgrade: Scenario = {
     await copyFile(join(cwd, 'dist/hakiri-full-linux-x64'), lab.artifact)
     const play = await lab.play('upgrade.yml')
     figures.record('upgrade.yml under load, s', play.seconds)
-    lab.note(`${load.runs() - runs} runs ended well during it`)
+    lab.note(
+      `${lab.members.coord.length} coordinators, ${lab.members.worker.length} workers; ${load.runs() - runs} runs ended well during it`,
+    )
     await isWhole(lab)
     await haveVersion(lab)
     const { rows } = await load.finish()
     const report = await writer.stop()
     figures.record('upgrade: writes unavailable at a time, at most, s', report.longestGapMs / 1000)
     lab.note(
-      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost ${report.lost}, longest gap ${Math.round(report.longestGapMs)} ms`,
+      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost ${report.lost}, longest gap ${Math.round(report.longestGapMs)} ms, until ${report.longestGapEnd}`,
     )
     expect(report.lost === 0, `${report.lost} acknowledged writes are gone`)
     expect(
@@ -54,6 +58,18 @@ export const upgrade: Scenario = {
       `writes were unavailable for ${Math.round(report.longestGapMs)} ms at a time`,
     )
   },
+}
+
+/** Adds as many as are missing. */
+async function haveWorkers(lab: Lab, count: number): Promise<void> {
+  const missing = Array.from({ length: count }, (_, index) => `worker${index + 1}`)
+    .filter((name) => !lab.members.worker.includes(name))
+    .slice(0, Math.max(0, count - lab.members.worker.length))
+  if (missing.length === 0) return
+  await lab.boot(missing)
+  lab.members = { ...lab.members, worker: [...lab.members.worker, ...missing] }
+  await lab.play('add-worker.yml', { limit: missing.join(',') })
+  await isWhole(lab)
 }
 
 /** What runs is what was rolled out, not only what lies there. */
