@@ -61,7 +61,7 @@ export type RanRun = { readonly report: RunReport; readonly page: string }
 const WARM_UP_MS = 4_000
 const ENDED = 'processes and faults: none ends by itself, each begins and heals'
 /** Gentle: two processors have a dozen processes to run beside it. */
-const HISTORY_PACE = { roundMs: 20_000, callMs: 2_000, pauseMs: 60, finishMs: 60_000 } as const
+const HISTORY_PACE = { roundMs: 20_000, callMs: 2_000, pauseMs: 60 } as const
 /** After healing, everything has to be done within this. */
 export const SETTLED_WITHIN_MS = 60_000
 
@@ -185,7 +185,7 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
     sourceFaults: sourceFaultsOf(plan),
     withinMs,
   })
-  await history.stop()
+  await history.stop(withinMs)
 
   timeline.add({ kind: 'phase', name: 'audit' })
   say('audit')
@@ -195,7 +195,7 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
   const audit = await inspectPipelines(pipelines, facts)
   story.checks.push(
     ...pipelineChecks(audit, slowOf(liveness, withinMs)),
-    ...historyChecks(history),
+    ...historyChecks(history, settings.backend),
     await hashCheck(coordinators, cast.client),
     observerCheck('coordinator: one leader a term (R1)', observers.leaders),
     observerCheck('claims: one at a time for each unit (L1)', cast.holders),

@@ -357,7 +357,7 @@ const WATCH_MUTATIONS: Readonly<Record<string, Mutation>> = {
       }),
   },
   'no value before where there was one': {
-    rules: ['event-prev'],
+    rules: ['event-prev-missing'],
     of: (round) =>
       rewatch(round, (batches) => {
         const event = batches.flatMap(eventsOf).find(({ prev }) => prev) as
@@ -490,8 +490,8 @@ test('what was there before an event may be missing only once that was compacted
   })
   const last = round.finalRevision ?? 0
   t.deepEqual(checkRound(compacted(last, 99)), [])
-  t.deepEqual(rules(checkRound(compacted(last, 101))), ['event-prev'])
-  t.deepEqual(rules(checkRound(compacted(3, 99))), ['event-prev'])
+  t.deepEqual(rules(checkRound(compacted(last, 101))), ['event-prev-missing'])
+  t.deepEqual(rules(checkRound(compacted(3, 99))), ['event-prev-missing'])
 })
 
 test('two hundred thousand operations are checked in seconds of work', (t) => {

@@ -62,9 +62,9 @@ export type ChaosHistory = AsyncDisposable & {
   setCalm(isCalm: boolean): void
   /**
    * Ends the workloads and brings the last rounds to their end. To be called after healing: a round
-   * that cannot be ended within `finishMs` is a problem.
+   * that cannot be ended within `withinMs`, `finishMs` unless given, is a problem.
    */
-  stop(): Promise<void>
+  stop(withinMs?: number): Promise<void>
   /** What is wrong with the rounds that are over; complete after `stop`. */
   check(): readonly Problem[]
   /** Of the rounds that are over. */
@@ -129,10 +129,10 @@ export function startHistory(options: HistoryOptions): ChaosHistory {
     get counts() {
       return tally.counts()
     },
-    async stop() {
+    async stop(withinMs = options.finishMs ?? FINISH_MS) {
       stopping.abort()
       const timer = new AbortController()
-      const limit = clock.sleep(options.finishMs ?? FINISH_MS, timer.signal)
+      const limit = clock.sleep(withinMs, timer.signal)
       limit.then(
         () => givingUp.abort(),
         () => undefined,

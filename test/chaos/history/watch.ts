@@ -159,9 +159,8 @@ function checkPrevious(
       const change = changes.get(mod)?.find((one) => one.key === key)
       if (!change || (!prev && mayBeCompacted(mod - 1, batch.atUs))) return []
       const text = kvDifference(change.prev, prev)
-      return text === undefined
-        ? []
-        : [finding('event-prev', part, `${key} at ${mod}, before: ${text}`)]
+      const rule = prev ? 'event-prev' : 'event-prev-missing'
+      return text === undefined ? [] : [finding(rule, part, `${key} at ${mod}, before: ${text}`)]
     }),
   )
 }
