@@ -10,6 +10,7 @@ import { createCoordClient } from '../../coord/client/create.ts'
 import { silentLogger } from '../../lib/system/log.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
 import { type Cast, gather, until } from './cast/cast.ts'
+import type { Coordinators } from './cast/coordinators.ts'
 import type { Program } from './cast/program.ts'
 import { MEMORY_BYTES } from './cast/workers.ts'
 import {
@@ -25,7 +26,7 @@ import { driveFaults, type Driven } from './faults/drive.ts'
 import { planFaults } from './faults/schedule.ts'
 import { sourceFaultsOf } from './faults/sources.ts'
 import { linesOf } from './history/ndjson.ts'
-import { startHistory } from './history/start.ts'
+import { type ChaosHistory, startHistory } from './history/start.ts'
 import type { Problem, Round } from './history/types.ts'
 import { observeLeaders, observeMemory } from './observe.ts'
 import type { Lab } from './hosts/lab.ts'
@@ -146,20 +147,7 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
     memory: cleaning.use(observeMemory(() => cast.processes, timeline, slowness)),
   }
   await pipelines.start()
-  const history = cleaning.use(
-    startHistory({
-      endpoints: coordinators.endpoints,
-      connect: (endpoints) =>
-        createCoordClient(
-          { endpoints, attemptMs: 2_000, readMs: 5_000 },
-          { clock: systemClock, random: systemRandom, logger: silentLogger },
-        ),
-      random: systemRandom,
-      clock: systemClock,
-      onRound: (round, problems) => keepRound(placeOf(options.folder, settings), round, problems),
-      ...HISTORY_PACE,
-    }),
-  )
+  const history = cleaning.use(writeHistory(coordinators, placeOf(options.folder, settings)))
   await delay(WARM_UP_MS, undefined, { signal })
 
   timeline.add({ kind: 'phase', name: 'faults' })
@@ -258,6 +246,20 @@ async function addCommits({ catalogPostgres }: Pipelines, timeline: Timeline): P
     const commit = { pipeline, shard, epoch, seq, files, worker: by }
     timeline.addAt(Math.max(0, Math.round(at - beganAt)), { kind: 'commit', ...commit })
   }
+}
+
+/** The workloads on the coordinators, and what becomes of their rounds. */
+function writeHistory({ endpoints }: Pick<Coordinators, 'endpoints'>, place: string): ChaosHistory {
+  const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
+  return startHistory({
+    endpoints,
+    connect: (some) =>
+      createCoordClient({ endpoints: some, attemptMs: 2_000, readMs: 5_000 }, parts),
+    random: systemRandom,
+    clock: systemClock,
+    onRound: (round, problems) => keepRound(place, round, problems),
+    ...HISTORY_PACE,
+  })
 }
 
 /** Of a run's report, and of what it leaves beside that when it did not come out well. */
