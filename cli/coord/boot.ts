@@ -4,12 +4,14 @@
  */
 import { networkInterfaces, hostname } from 'node:os'
 import type { AdminClient } from '../../coord/client/admin.ts'
+import { CoordError } from '../../coord/client/client.ts'
 import { readIdentity } from '../../coord/node/identity-file.ts'
 import type { Boot } from '../../coord/node/options.ts'
 import { HakiriError } from '../../lib/error.ts'
+import { STATUS } from '../../lib/grpc-status.ts'
 import type { Logger } from '../../lib/ports.ts'
 import type { Member } from '../../proto/gen/rpc.ts'
-import { formatAddress, type Address } from './address.ts'
+import { type Address, endpointOf, formatAddress } from './address.ts'
 import { findSelf, ownAddress, type Machine } from './self.ts'
 import type { CoordSettings } from './settings.ts'
 
@@ -57,8 +59,16 @@ async function bootByJoining(
 ): Promise<Boot> {
   const known = await readIdentity(folder)
   if (known) return { kind: 'join', ...known, members: [] }
-  const endpoints = join.map(formatAddress)
+  const endpoints = join.map(endpointOf)
   await using admin = await connect(endpoints)
+  try {
+    return await askToJoin(url, admin, logger)
+  } catch (error) {
+    throw error instanceof CoordError ? notTakenIn(endpoints, error) : error
+  }
+}
+
+async function askToJoin(url: string, admin: AdminClient, logger: Logger): Promise<Boot> {
   const { clusterId, members } = await admin.memberList()
   // One that waits for its first start, before one whose place it is about to take.
   const here = members.filter(({ peerUrls }) => peerUrls.includes(url))
@@ -68,13 +78,25 @@ async function bootByJoining(
   const added = await admin.memberAdd({ peerUrls: [url], isLearner: true })
   logger.log('info', 'the cluster has taken this member in as a learner', {
     member: added.member.id.toString(16),
-    via: endpoints.join(','),
   })
   return bootAs(clusterId, added.member, added.members)
 }
 
 function bootAs(clusterId: bigint, own: Member, members: readonly Member[]): Boot {
   return { kind: 'join', clusterId, memberId: own.id, members }
+}
+
+/** Nothing is written yet, so to start again is safe: a place that was made for it is found then. */
+function notTakenIn(endpoints: readonly string[], error: CoordError): HakiriError {
+  const isAway = error.status === STATUS.unavailable || error.status === STATUS.deadlineExceeded
+  return new HakiriError(
+    isAway ? 'COORD_UNREACHABLE' : 'COORD_REFUSED',
+    `${endpoints.join(', ')} did not take this member in: ${error.message}`,
+    {
+      cause: error,
+      ...(isAway ? { suggestion: 'Start again once a majority of the members answers.' } : {}),
+    },
+  )
 }
 
 /** Its votes and what it acknowledged are gone: under its old id it could break what was promised. */

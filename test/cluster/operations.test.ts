@@ -183,3 +183,13 @@ test.serial('what cannot work is refused with exit code 2 and says what to do', 
   t.is(torn.code, 2)
   t.regex(torn.stderr, /host:port/)
 })
+
+test.serial('a newcomer that nobody takes in says so, and leaves nothing behind', async (t) => {
+  const folder = await scratch(t)
+  const args = ['coord', '--bind', '127.0.0.1:0', '--join', '127.0.0.1:1', '--data', 'mine']
+  const alone = await finished(spawn(HAKIRI, args, { cwd: folder }))
+  t.is(alone.code, 3)
+  t.regex(alone.stderr, /127\.0\.0\.1:1 did not take this member in/)
+  t.regex(alone.stderr, /Start again once a majority of the members answers/)
+  t.deepEqual(await readdir(folder), [])
+})

@@ -71,6 +71,8 @@ type Left = { readonly part: RunShard; readonly epoch: number }
 
 /** A part that somebody else took while its unit is held here (a run by hand) is tried after this. */
 const FENCED_WAIT_MS = 2_000
+/** Until then the open runs have been looked at again. */
+const UNKNOWN_WAIT_MS = 300
 
 export function createExecutor(parts: ExecutorParts): Executor {
   const { deps, feed, runs, workshop, tell } = parts
@@ -189,13 +191,25 @@ export function createExecutor(parts: ExecutorParts): Executor {
   ): Promise<void> {
     const [first] = work
     const context = first && (await contextOf(first.runId))
-    if (!context) return
+    if (!context) return setAside(work)
     const runner = runnerDeps(context, lost)
     const either = AbortSignal.any([stop, lost])
     const attempts = await attempt(work, context, runner, either, ifEpoch)
     await settle(attempts, context, runner, lost)
     for (const each of attempts) take(each, lost)
+    const tried = new Set(attempts.map(({ part }) => part))
+    setAside(work.filter((part) => !tried.has(part)))
     if (attempts.length > 1) learn(attempts)
+  }
+
+  /**
+   * The list is ahead of what is known of their runs, or behind it. To try them again at once would be a
+   * loop that nothing else gets a turn beside.
+   */
+  function setAside(work: readonly RunShard[]): void {
+    const until = clock.monotonic() + UNKNOWN_WAIT_MS
+    list.lookUp(work.map(unitOf))
+    for (const part of work) readyAt.set(unitOf(part), until)
   }
 
   /** Shards of one table are much alike: what holds for most of a group is taken to hold for the rest. */

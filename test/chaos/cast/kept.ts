@@ -25,6 +25,8 @@ export type Kept = AsyncDisposable & {
   resume(): Promise<void>
   /** Arguments from its next start on. */
   args: readonly string[]
+  /** Exit codes that are the surroundings' fault, such as a cluster that cannot take a newcomer in just now. */
+  excused: readonly number[]
   /**
    * While this is set, an end by itself is what a fault is about, and it is not started again. A process
    * that has lived while it was set may also end later of it: that is no problem either.
@@ -71,7 +73,7 @@ export function keep(options: KeptOptions): Kept {
       isWanted = false
       return
     }
-    const isSurroundings = typeof how === 'number' && (options.excused ?? []).includes(how)
+    const isSurroundings = typeof how === 'number' && kept.excused.includes(how)
     const isExcused = isSurroundings || mine <= lastHarmedLife
     if (!isExcused) options.problem(`${name} ended by itself with ${how}\n${lastWords(actor)}`)
     await delay(AGAIN_MS)
@@ -88,6 +90,7 @@ export function keep(options: KeptOptions): Kept {
     host: options.host,
     pid: () => actor.pid(),
     args: options.args,
+    excused: options.excused ?? [],
     get isToEnd() {
       return isToEnd
     },

@@ -7,6 +7,8 @@ import { type Begin, coordinatorOf, NothingToHit, type Stage, unharmed, workerOf
 /** A change that finds no quorum asks again until then; longer than anything that is in its way. */
 const CHANGE_MS_MAX = 90_000
 const ASK_EVERY_MS = 500
+/** The exit code of what only its surroundings keep from working, see docs/errors.md. */
+const ENVIRONMENT = 3
 
 /** Asks until it is so; `what` says what was waited for. */
 async function untilDone(what: string, isDone: () => Promise<boolean>): Promise<void> {
@@ -44,12 +46,15 @@ const replaceCoordinator: Begin = async ({ stage, fault }) => {
       return true
     })
     coordinator.joinFromNowOn()
+    // Where no majority answers it says so and ends, and is started again.
+    coordinator.actor.excused = [ENVIRONMENT]
     coordinator.actor.start()
     await untilDone(`${coordinator.actor.name} takes part`, async () => {
       const { members } = await admin.memberList()
       const there = members.filter(({ peerUrls: urls }) => urls.includes(peerUrls[0]!))
       return there.length === 1 && there[0]!.id !== id && !there[0]!.isLearner
     })
+    coordinator.actor.excused = []
   })()
   replaced.catch(() => undefined)
   return () => replaced

@@ -1,0 +1,74 @@
+import test from 'ava'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { RunShard } from '../../catalog/cluster.ts'
+import { createExecutor, type ExecutorParts } from './executor.ts'
+import { shardUnit } from './units.ts'
+
+/** Far more often than five waits need. */
+const LOOKS_MAX = 1_000
+
+test('a part of a run that is not known here is looked up again after a while, not at once', async (t) => {
+  const pending: RunShard = {
+    runId: 2,
+    pipeline: 'p',
+    shard: 's',
+    table: 't',
+    spec: null,
+    state: 'pending',
+    attempts: 0,
+    nextAt: 0,
+    worker: null,
+    error: null,
+    failedOn: [],
+  }
+  const ended = new AbortController()
+  const waits: number[] = []
+  let now = 0
+  let looks = 0
+  let readings = 0
+  const parts = {
+    deps: {
+      catalog: {
+        pendingShards: () => Promise.resolve([pending]),
+        pendingParts: () => {
+          readings += 1
+          return Promise.resolve([pending])
+        },
+      },
+      clock: {
+        now: () => now,
+        monotonic: () => now,
+        sleep: async (ms: number) => {
+          waits.push(ms)
+          now += ms
+          if (waits.length === 5) ended.abort()
+          await turn()
+        },
+      },
+      random: { float: () => 0.5 },
+      logger: { log: () => undefined },
+      observer: { queueChanged: () => undefined },
+      settings: { slots: 2, pollMs: 1_000 },
+      identity: { name: 'w' },
+    },
+    feed: { current: () => undefined },
+    runs: {
+      // Another run of the pipeline is at work; this one has come since, or is over.
+      current() {
+        // Else this would never end: what turns in place lets nobody else have a turn.
+        if (++looks > LOOKS_MAX) ended.abort()
+        return [{ id: 1, pipeline: 'p', status: 'running' }]
+      },
+    },
+    workshop: {},
+    othersFor: () => 0,
+    tell: () => undefined,
+  } as unknown as ExecutorParts
+  const executor = createExecutor(parts)
+  executor.take([shardUnit('p', 's')])
+  await executor.run(ended.signal)
+  t.true(looks < LOOKS_MAX, 'it is looked at again and again')
+  t.is(waits.length, 5)
+  t.true(now >= 900, `${waits.join(', ')} ms`)
+  t.true(readings >= 2, 'it is read again what became of it')
+})
