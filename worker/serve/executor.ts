@@ -202,11 +202,9 @@ export function createExecutor(parts: ExecutorParts): Executor {
     if (attempts.length > 1) learn(attempts)
   }
 
-  /**
-   * The list is ahead of what is known of their runs, or behind it. To try them again at once would be a
-   * loop that nothing else gets a turn beside.
-   */
   function setAside(work: readonly RunShard[]): void {
+    // The list is ahead of what is known of their runs, or behind it. To try them again at once would be a
+    // loop that nothing else gets a turn beside.
     const until = clock.monotonic() + UNKNOWN_WAIT_MS
     list.lookUp(work.map(unitOf))
     for (const part of work) readyAt.set(unitOf(part), until)
