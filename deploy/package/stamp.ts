@@ -66,8 +66,12 @@ async function filesBelow(root: string, path: string): Promise<readonly string[]
 
 /** What is not there, or is no stamp, says nothing about any file. */
 export async function readStamp(folder: string): Promise<Stamp> {
-  const text = await readFile(join(folder, STAMP), 'utf8').catch(() => '{}')
-  return JSON.parse(text) as Stamp
+  const text = await readFile(join(folder, STAMP), 'utf8').catch(() => '')
+  try {
+    return JSON.parse(text) as Stamp
+  } catch {
+    return {}
+  }
 }
 
 export async function writeStamp(folder: string, stamp: Stamp): Promise<void> {

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { RunShard } from '../../catalog/cluster.ts'
+import { pendingPart } from '../../test/support/run-shard.ts'
 import { createExecutor, type ExecutorParts } from './executor.ts'
 import { shardUnit } from './units.ts'
 
@@ -8,19 +8,7 @@ import { shardUnit } from './units.ts'
 const LOOKS_MAX = 1_000
 
 test('a part of a run that is not known here is looked up again after a while, not at once', async (t) => {
-  const pending: RunShard = {
-    runId: 2,
-    pipeline: 'p',
-    shard: 's',
-    table: 't',
-    spec: null,
-    state: 'pending',
-    attempts: 0,
-    nextAt: 0,
-    worker: null,
-    error: null,
-    failedOn: [],
-  }
+  const pending = pendingPart('s', { runId: 2 })
   const ended = new AbortController()
   const waits: number[] = []
   let now = 0

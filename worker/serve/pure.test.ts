@@ -5,6 +5,7 @@ import type { RunShard } from '../../catalog/cluster.ts'
 import { HakiriError } from '../../lib/error.ts'
 import type { Schedule } from '../../manifest/manifest.ts'
 import { newestStart } from '../../manifest/newest-start.ts'
+import { pendingPart } from '../../test/support/run-shard.ts'
 import { type Candidate, type ChoosePolicy, chooseWork, GROUP_MAX, GROUP_MIN } from './choose.ts'
 import { createHealth } from './health.ts'
 import { createPartsList } from './parts-list.ts'
@@ -79,22 +80,8 @@ test('cron follows the clocks of its time zone', (t) => {
 
 // ── Choosing ──────────────────────────────────────────────────────────────────────────────────────
 
-const part = (shard: string, more: Partial<RunShard> = {}): RunShard => ({
-  pipeline: 'p',
-  shard,
-  runId: 1,
-  table: 't',
-  spec: null,
-  state: 'pending',
-  attempts: 0,
-  nextAt: 0,
-  worker: null,
-  error: null,
-  failedOn: [],
-  ...more,
-})
 const candidate = (shard: string, more: Partial<RunShard> = {}, readyAt = 0): Candidate => ({
-  part: part(shard, more),
+  part: pendingPart(shard, more),
   readyAt,
   isLarge: false,
 })
@@ -214,7 +201,7 @@ const settled = (
   progressed = false,
 ) =>
   settlementOf(
-    part('a', more),
+    pendingPart('a', more),
     { kind: 'failed', error, progressed },
     {
       retries: { retriesMax: 2, firstMs: 1_000, mostMs: 60_000 },
@@ -299,11 +286,11 @@ function newList(rows: Map<string, RunShard>, held: readonly string[]) {
 }
 
 test('units that were taken are looked up by name, everything only when it is due', async (t) => {
-  const rows = new Map(['a', 'b', 'c'].map((shard) => [shard, part(shard)]))
+  const rows = new Map(['a', 'b', 'c'].map((shard) => [shard, pendingPart(shard)]))
   const { list, asked, names, pass } = newList(rows, ['p/a', 'p/b'])
   await list.refresh()
   t.deepEqual(names(), ['p/a', 'p/b'], 'what others hold is not in it')
-  rows.set('b', part('b', { attempts: 3 }))
+  rows.set('b', pendingPart('b', { attempts: 3 }))
   list.lookUp(['p/b', 'p/c'])
   t.deepEqual(names(), ['p/a'])
   await list.refresh()
@@ -318,14 +305,14 @@ test('units that were taken are looked up by name, everything only when it is du
 })
 
 test('what happens to a part while the list is read is not undone by what was read', async (t) => {
-  const rows = new Map(['a', 'b', 'c'].map((shard) => [shard, part(shard)]))
+  const rows = new Map(['a', 'b', 'c'].map((shard) => [shard, pendingPart(shard)]))
   const { list, asked, during, names } = newList(rows, ['p/a', 'p/b', 'p/c'])
   during.run = () => {
     during.run = () => undefined
     list.drop('p/a')
     rows.delete('a')
     list.lookUp(['p/b'])
-    rows.set('b', part('b', { attempts: 1 }))
+    rows.set('b', pendingPart('b', { attempts: 1 }))
   }
   await list.refresh()
   t.deepEqual(asked, ['all', 'b'])
@@ -343,7 +330,7 @@ test('what happens to a part while the list is read is not undone by what was re
 })
 
 test('a list that took long to read is not read again soon', async (t) => {
-  const { list, asked, during, pass } = newList(new Map([['a', part('a')]]), ['p/a'])
+  const { list, asked, during, pass } = newList(new Map([['a', pendingPart('a')]]), ['p/a'])
   during.run = () => pass(500)
   await list.refresh()
   pass(9_000)

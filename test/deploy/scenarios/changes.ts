@@ -2,7 +2,7 @@
 import { startLoad } from '../load.ts'
 import { expect, type Scenario } from '../scenario.ts'
 import { isWhole } from '../health.ts'
-import { startWriter } from '../writer.ts'
+import { underLoad } from '../under-load.ts'
 import { until } from '../../support/until.ts'
 import type { Lab } from '../lab.ts'
 
@@ -32,34 +32,29 @@ export const replaceCoord: Scenario = {
   name: 'replace-coord',
   claims:
     'replace-coord.yml puts a new host in the place of a dead coordinator, and a new disk in that of a lost one',
-  async run(lab) {
-    await using load = await startLoad(lab)
-    await using writer = await startWriter(lab)
-    await load.more(1)
-    const dead = lab.host('coord1')
-    await dead.cutPower()
-    await lab.boot(['coord4'])
-    lab.members = {
-      ...lab.members,
-      coord: ['coord4', ...lab.members.coord.filter((name) => name !== 'coord1')],
-    }
-    await lab.play('replace-coord.yml', {
-      extra: { hakiri_replace: `${dead.address}:7701`, hakiri_replacement: 'coord4' },
+  async run(lab, figures) {
+    await underLoad(lab, figures, { what: 'coordinators replaced' }, async () => {
+      const dead = lab.host('coord1')
+      await dead.cutPower()
+      await lab.boot(['coord4'])
+      lab.members = {
+        ...lab.members,
+        coord: ['coord4', ...lab.members.coord.filter((name) => name !== 'coord1')],
+      }
+      await lab.play('replace-coord.yml', {
+        extra: { hakiri_replace: `${dead.address}:7701`, hakiri_replacement: 'coord4' },
+      })
+      await isWhole(lab)
+      lab.note('coord4 is in the place of coord1')
+      const emptied = lab.host('coord2')
+      await emptied.ssh(
+        'systemctl kill --signal=KILL hakiri-coord; systemctl stop hakiri-coord; rm -rf /var/lib/hakiri/coord',
+      )
+      await lab.play('replace-coord.yml', { extra: { hakiri_replace: 'coord2' } })
+      await isWhole(lab)
     })
-    await isWhole(lab)
-    lab.note('coord4 is in the place of coord1')
-    const emptied = lab.host('coord2')
-    await emptied.ssh(
-      'systemctl kill --signal=KILL hakiri-coord; systemctl stop hakiri-coord; rm -rf /var/lib/hakiri/coord',
-    )
-    await lab.play('replace-coord.yml', { extra: { hakiri_replace: 'coord2' } })
-    await isWhole(lab)
-    const { rows } = await load.finish()
-    const report = await writer.stop()
-    expect(report.lost === 0, `${report.lost} acknowledged writes are gone`)
     const again = await lab.play('site.yml')
     expect(again.changed === 0, `afterwards site.yml changed ${again.changed}`)
-    lab.note(`${rows} rows, lost 0, doubled 0; ${report.written} writes, lost 0`)
   },
 }
 
@@ -68,28 +63,17 @@ export const rotateCerts: Scenario = {
   claims:
     'rotate-certs.yml gives everybody certificates of a new authority while work and writes go on',
   async run(lab, figures) {
-    await using load = await startLoad(lab)
-    await using writer = await startWriter(lab)
-    await load.more(1)
-    writer.mark()
-    const before = await shownBy(lab)
-    const play = await lab.play('rotate-certs.yml', { extra: { hakiri_rotate_authority: true } })
-    figures.record('rotate-certs.yml with a new authority, s', play.seconds)
-    const after = await shownBy(lab)
-    expect(before !== after, 'a coordinator still shows its old certificate')
-    await isWhole(lab)
-    const { rows } = await load.finish()
-    const report = await writer.stop()
-    expect(report.lost === 0, `${report.lost} acknowledged writes are gone`)
-    expect(
-      report.longestGapMs <= GAP_MS_MAX,
-      `writes were unavailable for ${report.longestGapMs} ms`,
-    )
+    const what = 'certificates of a new authority'
+    await underLoad(lab, figures, { what, gapMsMax: GAP_MS_MAX }, async () => {
+      const before = await shownBy(lab)
+      const play = await lab.play('rotate-certs.yml', { extra: { hakiri_rotate_authority: true } })
+      figures.record('rotate-certs.yml with a new authority, s', play.seconds)
+      const after = await shownBy(lab)
+      expect(before !== after, 'a coordinator still shows its old certificate')
+      await isWhole(lab)
+    })
     const again = await lab.play('site.yml')
     expect(again.changed === 0, `afterwards site.yml changed ${again.changed}`)
-    lab.note(
-      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost 0, longest gap ${Math.round(report.longestGapMs)} ms`,
-    )
   },
 }
 

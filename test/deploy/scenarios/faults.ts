@@ -2,10 +2,9 @@
 import { startLoad } from '../load.ts'
 import { expect, type Scenario } from '../scenario.ts'
 import { isWhole, leaderHost } from '../health.ts'
-import { startWriter, type WriterReport } from '../writer.ts'
+import { underLoad } from '../under-load.ts'
 import type { Lab } from '../lab.ts'
 import type { Host } from '../host.ts'
-import type { Audit } from '../audit.ts'
 import { until } from '../../support/until.ts'
 
 const FREEZE_MS = 30_000
@@ -21,7 +20,7 @@ export const fault: Scenario = {
   claims:
     'the leading coordinator and a worker lose power under load: nothing acknowledged is lost',
   async run(lab, figures) {
-    const { audit, report } = await underLoad(lab, async (load) => {
+    await underLoad(lab, figures, { what: 'a coordinator lost power' }, async (load) => {
       const leader = await leaderHost(lab)
       const [worker] = lab.hosts('worker')
       expect(worker !== undefined, 'no worker')
@@ -36,11 +35,6 @@ export const fault: Scenario = {
       await isWhole(lab)
       await load.more(1)
     })
-    tell(lab, audit, report)
-    figures.record(
-      'a coordinator lost power: writes unavailable at most, s',
-      report.longestGapMs / 1000,
-    )
   },
 }
 
@@ -49,7 +43,7 @@ export const freeze: Scenario = {
   claims:
     'the leading coordinator and a worker freeze for 30 s under load: whoever wakes changes nothing',
   async run(lab, figures) {
-    const { audit, report } = await underLoad(lab, async (load) => {
+    await underLoad(lab, figures, { what: 'the leading coordinator froze' }, async (load) => {
       const leader = await leaderHost(lab)
       const [, worker] = lab.hosts('worker')
       expect(worker !== undefined, 'no second worker')
@@ -60,11 +54,6 @@ export const freeze: Scenario = {
       await isWhole(lab)
       await load.more(2)
     })
-    tell(lab, audit, report)
-    figures.record(
-      'the leading coordinator froze: writes unavailable at most, s',
-      report.longestGapMs / 1000,
-    )
   },
 }
 
@@ -72,8 +61,8 @@ export const disk: Scenario = {
   name: 'disk',
   claims:
     'the disks of a coordinator and of a worker fill up under load: others go on, room brings them back',
-  async run(lab) {
-    const { audit, report } = await underLoad(lab, async (load) => {
+  async run(lab, figures) {
+    await underLoad(lab, figures, { what: 'disks were full' }, async (load) => {
       const leader = await leaderHost(lab)
       const [worker] = lab.hosts('worker')
       expect(worker !== undefined, 'no worker')
@@ -93,7 +82,6 @@ export const disk: Scenario = {
       await isWhole(lab)
       await load.more(1)
     })
-    tell(lab, audit, report)
   },
 }
 
@@ -116,34 +104,6 @@ export const reboot: Scenario = {
     const again = await lab.play('site.yml')
     expect(again.changed === 0, `after the reboot site.yml changed ${again.changed}`)
   },
-}
-
-type Result = { readonly audit: Audit; readonly report: WriterReport }
-
-/** Runs and writes go on while `hurt` does what it does; everything is audited afterwards. */
-async function underLoad(
-  lab: Lab,
-  hurt: (load: Awaited<ReturnType<typeof startLoad>>) => Promise<void>,
-): Promise<Result> {
-  await using load = await startLoad(lab)
-  await using writer = await startWriter(lab)
-  await load.more(1)
-  writer.mark()
-  await hurt(load)
-  const audit = await load.finish()
-  const report = await writer.stop()
-  expect(report.lost === 0, `${report.lost} acknowledged writes of ${report.written} are gone`)
-  return { audit, report }
-}
-
-function tell(
-  lab: Lab,
-  { rows }: Audit,
-  { written, longestGapEnd, longestGapMs }: WriterReport,
-): void {
-  lab.note(
-    `${rows} rows, lost 0, doubled 0; ${written} writes, lost 0, longest gap ${(longestGapMs / 1000).toFixed(2)} s, until ${longestGapEnd}`,
-  )
 }
 
 /** Fills the logs of all members, so that each needs a new segment. */

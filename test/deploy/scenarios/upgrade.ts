@@ -2,11 +2,10 @@
 import { copyFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeNextBuild } from '../../support/next-build.ts'
-import { startLoad } from '../load.ts'
 import { expect, type Scenario } from '../scenario.ts'
 import { isWhole } from '../health.ts'
 import { run } from '../shell.ts'
-import { startWriter } from '../writer.ts'
+import { underLoad } from '../under-load.ts'
 import type { Lab } from '../lab.ts'
 
 const VERSION = '99.0.0'
@@ -32,31 +31,18 @@ export const upgrade: Scenario = {
       ['deploy/package/main.ts', '--profile=full', '--target=linux-x64', '--no-archive'],
       { cwd, timeoutMs: BUILD_MS },
     )
-    await using load = await startLoad(lab)
-    await using writer = await startWriter(lab)
-    await load.more(1)
-    writer.mark()
-    const runs = load.runs()
-    lab.artifact = join(lab.folder, `hakiri-${VERSION}`)
-    await copyFile(join(cwd, 'dist/hakiri-full-linux-x64'), lab.artifact)
-    const play = await lab.play('upgrade.yml')
-    figures.record('upgrade.yml under load, s', play.seconds)
-    lab.note(
-      `${lab.members.coord.length} coordinators, ${lab.members.worker.length} workers; ${load.runs() - runs} runs ended well during it`,
-    )
-    await isWhole(lab)
-    await haveVersion(lab)
-    const { rows } = await load.finish()
-    const report = await writer.stop()
-    figures.record('upgrade: writes unavailable at a time, at most, s', report.longestGapMs / 1000)
-    lab.note(
-      `${rows} rows, lost 0, doubled 0; ${report.written} writes, lost ${report.lost}, longest gap ${Math.round(report.longestGapMs)} ms, until ${report.longestGapEnd}`,
-    )
-    expect(report.lost === 0, `${report.lost} acknowledged writes are gone`)
-    expect(
-      report.longestGapMs <= GAP_MS_MAX,
-      `writes were unavailable for ${Math.round(report.longestGapMs)} ms at a time`,
-    )
+    await underLoad(lab, figures, { what: 'upgrade', gapMsMax: GAP_MS_MAX }, async (load) => {
+      const runs = load.runs()
+      lab.artifact = join(lab.folder, `hakiri-${VERSION}`)
+      await copyFile(join(cwd, 'dist/hakiri-full-linux-x64'), lab.artifact)
+      const play = await lab.play('upgrade.yml')
+      figures.record('upgrade.yml under load, s', play.seconds)
+      lab.note(
+        `${lab.members.coord.length} coordinators, ${lab.members.worker.length} workers; ${load.runs() - runs} runs ended well during it`,
+      )
+      await isWhole(lab)
+      await haveVersion(lab)
+    })
   },
 }
 
