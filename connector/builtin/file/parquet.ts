@@ -158,11 +158,13 @@ type Part = { readonly from: number; readonly rows: number; readonly bytes: numb
 export function* partsOf(footer: ParquetFooter, bytesMax: number): Generator<Part> {
   let part: Part = { from: 0, rows: 0, bytes: 0 }
   for (const group of footer.groups) {
+    // Nothing of it is read, whatever it weighs.
+    if (group.rows === 0) continue
     if (part.rows > 0 && part.bytes + group.bytes > bytesMax) {
       yield part
       part = { from: part.from + part.rows, rows: 0, bytes: 0 }
     }
-    const pieces = Math.min(Math.max(1, Math.ceil(group.bytes / bytesMax)), Math.max(1, group.rows))
+    const pieces = Math.min(Math.max(1, Math.ceil(group.bytes / bytesMax)), group.rows)
     for (let piece = 0; piece < pieces - 1; piece++) {
       const rows = Math.floor(group.rows / pieces)
       const bytes = Math.floor(group.bytes / pieces)
