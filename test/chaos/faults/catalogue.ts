@@ -380,7 +380,6 @@ export const CATALOGUE = {
     seconds: [1, 6],
     weight: 2,
     needs: 'disks',
-    backend: 'raft',
     locks: ['process', 'members', 'coordinator-disk'],
     takes: 'one',
   }),
