@@ -123,7 +123,9 @@ function take(
       record({ kind: 'progress', revision: batch.revision })
       return note(batch.revision)
     case 'compacted':
-      return record({ kind: 'compacted', compactRevision: batch.compactRevision })
+      record({ kind: 'compacted', compactRevision: batch.compactRevision })
+      // What is gone from history will not be shown: the watcher is as far as anybody can be.
+      return note(batch.compactRevision)
   }
 }
 
