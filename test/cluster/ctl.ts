@@ -8,14 +8,6 @@ import type { ExecutionContext } from 'ava'
 import { startCoordCluster, type CoordCluster } from '../support/coord-cluster.ts'
 import { finished, HAKIRI, type Envelope } from '../support/project.ts'
 
-/** Timers that make a test of failures short. */
-export const FAST: readonly string[] = [
-  '--heartbeat-interval',
-  '50ms',
-  '--election-timeout',
-  '400ms',
-]
-
 /** Runs `hakiri ctl …` against these members and parses its one object. */
 export async function ctl(endpoints: readonly string[], ...args: readonly string[]) {
   const at = endpoints.length > 0 ? ['--endpoints', endpoints.join(',')] : []
@@ -23,6 +15,16 @@ export async function ctl(endpoints: readonly string[], ...args: readonly string
   const ran = await finished(child)
   const envelope = JSON.parse(ran.stdout) as Envelope
   return { ...ran, ...envelope, result: envelope.result as never }
+}
+
+/** The same, which has to succeed. */
+export async function succeeds(
+  t: ExecutionContext,
+  endpoints: readonly string[],
+  ...args: readonly string[]
+): Promise<void> {
+  const { ok, stdout } = await ctl(endpoints, ...args)
+  t.true(ok, stdout)
 }
 
 export type MemberRow = {
@@ -52,7 +54,7 @@ export async function until(
 
 /** Real members, gone when the test ends. */
 export async function cluster(t: ExecutionContext, members: number): Promise<CoordCluster> {
-  const started = await startCoordCluster({ members, args: FAST })
+  const started = await startCoordCluster({ members })
   t.teardown(() => started[Symbol.asyncDispose]())
   return started
 }

@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import test from 'ava'
 import { untilReady } from '../support/coord-cluster.ts'
 import { finished, HAKIRI } from '../support/project.ts'
-import { cluster, ctl, FAST, membersOf, scratch, until } from './ctl.ts'
+import { cluster, ctl, membersOf, scratch, succeeds, until } from './ctl.ts'
 
 test.serial('a member that is added is started with --join, and promoted by hand', async (t) => {
   const running = await cluster(t, 1)
   const { endpoints } = running
-  t.true((await ctl(endpoints, 'put', 'k', 'v')).ok)
-  const joiner = await running.add({ args: ['--join', endpoints[0]!, ...FAST] })
+  await succeeds(t, endpoints, 'put', 'k', 'v')
+  const joiner = await running.add({ args: ['--join', endpoints[0]!] })
   const added = await ctl(endpoints, 'member', 'add', joiner.endpoint)
   t.true(added.ok, added.stderr)
   t.like(added.result, { member: { peerUrls: [`http://${joiner.endpoint}`] } })
@@ -39,7 +39,7 @@ test.serial(
   'a member that runs is replaced by one elsewhere, and there are always three voters',
   async (t) => {
     const running = await cluster(t, 3)
-    t.true((await ctl(running.endpoints, 'put', 'k', 'v')).ok)
+    await succeeds(t, running.endpoints, 'put', 'k', 'v')
     // The leader, if it can be: that is the hardest one to let go.
     const status = (await ctl(running.endpoints, 'status')).result as readonly {
       readonly role: string
@@ -52,7 +52,7 @@ test.serial(
       before.some((member) => member.id === id && member.name === endpoint),
     )!
     const others = running.endpoints.filter((endpoint) => endpoint !== old.endpoint)
-    const newcomer = await running.add({ args: ['--join', others.join(','), ...FAST] })
+    const newcomer = await running.add({ args: ['--join', others.join(',')] })
     const replaced = await ctl(others, 'member', 'replace', id, newcomer.endpoint)
     t.like(replaced.result, { replaced: id, isJoint: true }, replaced.stdout)
     const twice = await ctl(others, 'member', 'replace', id, '127.0.0.1:1')
@@ -83,7 +83,7 @@ test.serial(
     const before = await membersOf(running.endpoints)
     const [first] = running.members
     await first!.signal('SIGTERM')
-    const args = ['--peers', `${first!.endpoint},127.0.0.1:1,127.0.0.1:2`, ...FAST]
+    const args = ['--peers', `${first!.endpoint},127.0.0.1:1,127.0.0.1:2`]
     const again = await running.add({ endpoint: first!.endpoint, folder: first!.folder, args })
     await again.start()
     await untilReady([again.endpoint])
@@ -118,7 +118,7 @@ test.serial(
     watching.kill('SIGINT')
     t.is((await ended).code, 130)
 
-    t.true((await ctl(endpoints, 'compact', String(revision))).ok)
+    await succeeds(t, endpoints, 'compact', String(revision))
     t.regex((await ctl(endpoints, 'compact', String(revision))).error!.message, /compacted/)
     t.regex((await ctl(endpoints, 'compact', '999999')).error!.message, /future revision/)
     const late = await ctl(endpoints, 'watch', 'w/a', '--rev', '2')

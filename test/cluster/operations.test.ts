@@ -5,25 +5,25 @@ import { join } from 'node:path'
 import test from 'ava'
 import { startCoordCluster, untilReady } from '../support/coord-cluster.ts'
 import { finished, HAKIRI } from '../support/project.ts'
-import { cluster, ctl, FAST, membersOf, scratch, until } from './ctl.ts'
+import { cluster, ctl, membersOf, scratch, succeeds, until } from './ctl.ts'
 
 test.serial('keys, leases and members by hand', async (t) => {
   const { endpoints, members } = await cluster(t, 3)
-  t.true((await ctl(endpoints, 'put', 'a/1', 'one')).ok)
-  t.true((await ctl(endpoints, 'put', 'a/2', 'two')).ok)
+  await succeeds(t, endpoints, 'put', 'a/1', 'one')
+  await succeeds(t, endpoints, 'put', 'a/2', 'two')
   const got = await ctl(endpoints, 'get', 'a/', '--prefix')
   t.like(got.result, { count: 2, kvs: [{ key: 'a/1', value: 'one' }, { key: 'a/2' }] })
   t.like((await ctl(endpoints, 'del', 'a/1')).result, { deleted: 1 })
   t.is((await membersOf(endpoints)).length, 3)
   const hashed = await ctl(endpoints, 'hash')
   t.like(hashed.result, { equal: true })
-  t.true((await ctl(endpoints, 'doctor')).ok)
+  await succeeds(t, endpoints, 'doctor')
   t.deepEqual((await ctl(endpoints, 'leases')).result, [])
   const status = (await ctl(endpoints, 'status')).result as readonly { role: string; id: string }[]
   const follower = status.find(({ role }) => role === 'follower')!
-  t.true((await ctl(endpoints, 'move-leader', follower.id)).ok)
+  await succeeds(t, endpoints, 'move-leader', follower.id)
   // A crowded machine may have elected another one since; that it has led is what counts.
-  t.true((await ctl(endpoints, 'status')).ok)
+  await succeeds(t, endpoints, 'status')
   const led = new RegExp(`there is a leader.* leader=${follower.id}\\b`)
   t.true(members.some((member) => led.test(member.output())))
 })
@@ -32,8 +32,8 @@ test.serial(
   'a member that joins becomes a voter by itself, and one that is removed ends',
   async (t) => {
     const running = await cluster(t, 1)
-    t.true((await ctl(running.endpoints, 'put', 'k', 'v')).ok)
-    const joiner = await running.add({ args: ['--join', running.endpoints[0]!, ...FAST] })
+    await succeeds(t, running.endpoints, 'put', 'k', 'v')
+    const joiner = await running.add({ args: ['--join', running.endpoints[0]!] })
     await joiner.start()
     await until('promotion', async () => {
       const members = await membersOf(running.endpoints)
@@ -41,16 +41,16 @@ test.serial(
     })
     t.like((await ctl([joiner.endpoint], 'get', 'k')).result, { kvs: [{ value: 'v' }] })
     const own = (await membersOf(running.endpoints)).find(({ name }) => name === joiner.endpoint)!
-    t.true((await ctl(running.endpoints, 'member', 'remove', own.id)).ok)
+    await succeeds(t, running.endpoints, 'member', 'remove', own.id)
     await joiner.ended()
     t.regex(joiner.output(), /removed/)
-    t.true((await ctl(running.endpoints, 'put', 'k', 'w')).ok)
+    await succeeds(t, running.endpoints, 'put', 'k', 'w')
   },
 )
 
 test.serial('a member without its disk is refused, replaced, and catches up', async (t) => {
   const running = await cluster(t, 3)
-  t.true((await ctl(running.endpoints, 'put', 'k', 'v')).ok)
+  await succeeds(t, running.endpoints, 'put', 'k', 'v')
   const [lost, ...rest] = running.members
   const others = rest.map(({ endpoint }) => endpoint)
   await lost!.signal('SIGKILL')
@@ -71,7 +71,7 @@ test.serial('a member without its disk is refused, replaced, and catches up', as
   const newcomer = await running.add({
     endpoint: lost!.endpoint,
     folder: lost!.folder,
-    args: ['--join', others.join(','), ...FAST],
+    args: ['--join', others.join(',')],
   })
   await newcomer.start().catch((error: unknown) => t.fail(String(error)))
   await until('promotion', async () => {
@@ -91,7 +91,7 @@ test.serial('a snapshot is saved and restored as a new cluster with later revisi
   t.true(saved.ok, saved.stderr)
   const before = (await ctl(running.endpoints, 'get', 'key/1')).result as { revision: number }
   const data = join(folder, 'restored')
-  const alone = await startCoordCluster({ members: 1, args: FAST })
+  const alone = await startCoordCluster({ members: 1 })
   t.teardown(() => alone[Symbol.asyncDispose]())
   const [member] = alone.members
   await member!.signal('SIGTERM')
@@ -117,7 +117,7 @@ test.serial('a snapshot is saved and restored as a new cluster with later revisi
     member!.endpoint,
   )
   t.is(again.error?.code, 'DATA_FOREIGN')
-  const second = await alone.add({ endpoint: member!.endpoint, folder: data, args: FAST })
+  const second = await alone.add({ endpoint: member!.endpoint, folder: data, args: [] })
   await second.start()
   await untilReady([member!.endpoint])
   const after = (await ctl([member!.endpoint], 'get', 'key/', '--prefix')).result as {
@@ -161,13 +161,13 @@ test.serial('the last member is recovered after the majority is lost', async (t)
     left!.endpoint,
   )
   t.true(recovered.ok, recovered.stderr)
-  const alone = await running.add({ endpoint: left!.endpoint, folder: left!.folder, args: FAST })
+  const alone = await running.add({ endpoint: left!.endpoint, folder: left!.folder, args: [] })
   await alone.start()
   await untilReady([alone.endpoint])
   t.like((await ctl([alone.endpoint], 'get', 'key/', '--prefix')).result, { count: 3 })
   t.is((await membersOf([alone.endpoint])).length, 1)
   t.notRegex(alone.output(), /not obeyed/)
-  t.true((await ctl([alone.endpoint], 'put', 'k', 'v')).ok)
+  await succeeds(t, [alone.endpoint], 'put', 'k', 'v')
 })
 
 test.serial('what cannot work is refused with exit code 2 and says what to do', async (t) => {

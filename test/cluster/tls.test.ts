@@ -15,7 +15,7 @@ import type { Authority, Identity } from '../support/certificates.ts'
 import { startCoordCluster, untilReady } from '../support/coord-cluster.ts'
 import type { CoordCluster } from '../support/coord-cluster.ts'
 import { finished, HAKIRI } from '../support/project.ts'
-import { ctl, FAST, membersOf, scratch, until } from './ctl.ts'
+import { ctl, membersOf, scratch, succeeds, until } from './ctl.ts'
 
 const PARTS = { clock: systemClock, random: systemRandom, logger: silentLogger }
 /** A process that has nothing left to do ends within moments; a busy machine takes longer to start it. */
@@ -57,7 +57,7 @@ async function secured(t: ExecutionContext, authority: Authority, isMutual: bool
   for (const folder of [servers, operator]) await put(folder, FILES.ca, authority.certificate)
   await putIdentity(servers, createIdentity(authority, 'members'))
   await putIdentity(operator, own)
-  const args = [...FAST, ...flags(servers, isMutual)]
+  const args = flags(servers, isMutual)
   const cluster = await startCoordCluster({ members: 3, args, tls: () => shown })
   t.teardown(() => cluster[Symbol.asyncDispose]())
   return { cluster, servers, operator, shown } satisfies Secured
@@ -77,10 +77,10 @@ test.serial(
     const authority = createAuthority('one')
     const { cluster, servers, operator, shown } = await secured(t, authority, true)
     const { endpoints } = cluster
-    t.true((await ctl(endpoints, 'put', 'k', 'v', ...clientFlags(operator))).ok)
+    await succeeds(t, endpoints, 'put', 'k', 'v', ...clientFlags(operator))
     const got = await ctl(endpoints, 'get', 'k', ...clientFlags(operator))
     t.like(got.result, { kvs: [{ value: 'v' }] }, got.stdout)
-    t.true((await ctl(endpoints, 'doctor', ...clientFlags(operator))).ok)
+    await succeeds(t, endpoints, 'doctor', ...clientFlags(operator))
     const members = await membersOf(endpoints, ...clientFlags(operator))
     t.true(members.every(({ peerUrls }) => peerUrls[0]!.startsWith('https://')))
 
@@ -101,7 +101,7 @@ test.serial(
     await first!.signal('SIGKILL')
     await first!.start()
     await untilReady(endpoints, undefined, () => shown)
-    const args = ['--join', endpoints.join(','), ...FAST, ...flags(servers)]
+    const args = ['--join', endpoints.join(','), ...flags(servers)]
     const joiner = await cluster.add({ args })
     await joiner.start()
     await until('promotion over TLS', async () => {
@@ -120,7 +120,7 @@ test.serial(
     const { cluster, operator, servers } = await secured(t, createAuthority('one'), false)
     const { endpoints } = cluster
     const ca = ['--tls-ca', join(operator, FILES.ca)]
-    t.true((await ctl(endpoints, 'put', 'k', 'v', ...ca)).ok)
+    await succeeds(t, endpoints, 'put', 'k', 'v', ...ca)
     const file = join(operator, 'backup.db')
     const saved = await ctl(endpoints, 'snapshot', 'save', file, ...ca)
     t.true(saved.ok, saved.stdout)
@@ -142,7 +142,7 @@ test.serial(
     const url = `https://${first!.endpoint}`
     const restored = await ctl([], 'snapshot', 'restore', file, '--data', data, '--peers', url)
     t.true(restored.ok, restored.stdout)
-    const args = [...FAST, ...flags(servers, false)]
+    const args = flags(servers, false)
     const alone = await cluster.add({ endpoint: first!.endpoint, folder: data, args })
     await alone.start()
     const found = await membersOf([alone.endpoint], ...ca)

@@ -54,7 +54,8 @@ export type CoordClusterOptions = {
 
 type Command = readonly [string, ...string[]]
 
-const READY_MS = 20_000
+/** The first start after a change compiles all sources, of all members at once, beside whatever else runs. */
+const READY_MS = 60_000
 const POLL_MS = 20
 
 /** Starts all members and waits until each answers and one leads. */
