@@ -107,6 +107,16 @@ test('holds', (t) => { t.pass(); process.nextTick(() => process.kill(process.pid
   t.regex(none.output, /0 passed, 1 failed\n$/)
 })
 
+test('npm test names the file that the runner has waited for too long', async (t) => {
+  const hanging = `import test from 'ava'
+test('holds', (t) => t.pass())
+test('hangs', () => new Promise((resolve) => setTimeout(resolve, 100_000)))
+`
+  const hung = await withFiles({ 'x.test.ts': hanging }, npmTest('--timeout=3s', 'x.test.ts'))
+  t.is(hung.code, 1)
+  t.regex(hung.output, /begun and not ended: x\.test\.ts\n[^]*1 passed, 1 failed\n/)
+})
+
 test('the linter finds each planted fault that needs types', async (t) => {
   const faults = `
 async function work(): Promise<void> {}

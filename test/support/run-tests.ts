@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { slowFiles, TIMES_VARIABLE } from './slow-files.ts'
+import { readNotes, slowFiles, TIMES_VARIABLE, unfinishedFiles } from './slow-files.ts'
 import { closingLine, createTapReader } from './tap.ts'
 import type { TapEvent } from './tap.ts'
 
@@ -36,10 +36,10 @@ function showProgress(title: string): void {
 
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hakiri-times-'))
-  const notes = join(folder, 'times')
-  writeFileSync(notes, '')
+  const path = join(folder, 'notes')
+  writeFileSync(path, '')
   const child = spawn(AVA, ['--tap', ...process.argv.slice(2)], {
-    env: { ...process.env, [TIMES_VARIABLE]: notes, HAKIRI_TEST_HOOK: HOOK },
+    env: { ...process.env, [TIMES_VARIABLE]: path, HAKIRI_TEST_HOOK: HOOK },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const closed = new Promise<number | NodeJS.Signals>((resolve, reject) => {
@@ -53,19 +53,24 @@ async function main(): Promise<void> {
   for (const event of events) show(event)
 
   const code = await closed
-  for (const line of slowFiles(notes)) console.log(line)
+  const notes = readNotes(path)
   rmSync(folder, { recursive: true })
+  for (const line of slowFiles(notes)) console.log(line)
   const total = tally.passed + tally.failed + tally.skipped
-  if (!complete) fail('the test runner ended before it had reported everything')
+  // So does a runner that has waited too long for its files.
+  if (!complete)
+    fail(
+      'the test runner ended before it had reported everything',
+      unfinishedFiles(notes).map((file) => `begun and not ended: ${file}`),
+    )
   else if (total === 0) fail('no tests were found')
   else if (code !== 0 && tally.failed === 0) fail(`the test runner ended with ${code}`)
   console.log(closingLine(tally))
   process.exitCode = tally.failed > 0 ? 1 : 0
 }
 
-function fail(reason: string): void {
-  tally.failed++
-  console.log(`\n✗ ${reason}\n`)
+function fail(reason: string, details: readonly string[] = []): void {
+  show({ kind: 'failed', title: reason, details })
 }
 
 await main()

@@ -1,4 +1,4 @@
-/** Which test files take longest: what their processes noted (file-time.ts), as lines to print. */
+/** What the processes of test files noted (file-time.ts): which take longest, and which never came to their end. */
 import { readFileSync } from 'node:fs'
 
 /** Names the file that all of them append to. */
@@ -7,12 +7,30 @@ const SHOWN = 12
 /** What is quicker is not worth a line. */
 const SHOWN_MS_MIN = 3_000
 
-type FileTime = { readonly file: string; readonly wallMs: number; readonly cpuMs: number }
+/** One as the process begins, one as it ends. */
+export type FileNote =
+  | { readonly file: string; readonly what: 'began' }
+  | {
+      readonly file: string
+      readonly what: 'ended'
+      readonly wallMs: number
+      readonly cpuMs: number
+    }
 
-export function slowFiles(notes: string): readonly string[] {
-  const lines = readFileSync(notes, 'utf8').split('\n')
-  const times = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as FileTime)
-  return times
+export function readNotes(path: string): readonly FileNote[] {
+  const lines = readFileSync(path, 'utf8').split('\n')
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as FileNote)
+}
+
+export function unfinishedFiles(notes: readonly FileNote[]): readonly string[] {
+  const ended = new Set(notes.filter(({ what }) => what === 'ended').map(({ file }) => file))
+  return notes.flatMap(({ what, file }) => (what === 'began' && !ended.has(file) ? [file] : []))
+}
+
+/** As lines to print. */
+export function slowFiles(notes: readonly FileNote[]): readonly string[] {
+  return notes
+    .filter((note) => note.what === 'ended')
     .filter(({ wallMs }) => wallMs >= SHOWN_MS_MIN)
     .toSorted((a, b) => b.wallMs - a.wallMs)
     .slice(0, SHOWN)
