@@ -441,6 +441,35 @@ for (const [title, mutation] of Object.entries(WATCH_MUTATIONS))
     t.deepEqual(breaks(mutation, checkRound), [])
   })
 
+// A coordinator was away while others compacted beyond the end of a round (seed 20261126, etcd).
+test('watches: one from whom the end was compacted away is not stuck', (t) => {
+  const changes = [3, 4].map((revision) => ({
+    key: 'l/a',
+    value: 'v',
+    create: 3,
+    mod: revision,
+    version: revision - 2,
+  }))
+  const truth = {
+    changes: changes.map((kv) => ({ revision: kv.mod, changes: [{ key: 'l/a', kv }] })),
+    loose: new Set<string>(),
+    mayBeCompacted: () => true,
+  }
+  const watch = (...batches: Round['watches'][number]['batches']) => ({
+    watches: [{ watcher: 'a', key: 'l/', end: 'l0', hasPrev: false, from: 3, batches }],
+    finalRevision: 4,
+  })
+  const first = events({ type: 'put', kv: changes[0]! })
+  t.deepEqual(rules(checkWatches(watch(first), truth)), ['watch-stuck'])
+  const gone = (compactRevision: number) =>
+    ({ kind: 'compacted', atUs: 2, compactRevision }) as const
+  t.deepEqual(checkWatches(watch(first, gone(9)), truth), [])
+  t.deepEqual(rules(checkWatches(watch(first, gone(3)), truth)), [
+    'compacted-untrue',
+    'watch-stuck',
+  ])
+})
+
 test('watches must agree about what only they can tell', (t) => {
   const put = { key: 'l/a', value: 'v', create: 2, mod: 2, version: 1, lease: '7' }
   const seen = (watcher: string, mod: number): Round['watches'][number] => ({

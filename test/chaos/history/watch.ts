@@ -214,13 +214,16 @@ function checkResumption(watcher: string, parts: readonly WatchPart[]): Finding[
   })
 }
 
-/** Every watcher gets to see the last write. */
+/** Every watcher gets to see the last write, unless it is told that history up to there is gone. */
 function checkEnd(
   watcher: string,
   parts: readonly WatchPart[],
   finalRevision: number | undefined,
 ): Finding[] {
-  const to = Math.max(...parts.map(seenTo))
+  const gone = parts.flatMap(({ batches }) =>
+    batches.flatMap((batch) => (batch.kind === 'compacted' ? [batch.compactRevision] : [])),
+  )
+  const to = Math.max(...parts.map(seenTo), ...gone)
   if (finalRevision === undefined || to >= finalRevision) return []
   return [finding('watch-stuck', { watcher }, `saw up to ${to} of ${finalRevision}`)]
 }
