@@ -7,10 +7,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { access, chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { freePorts } from './free-ports.ts'
 import { type Binaries, findBinaries, type RunAs } from './postgres-binaries.ts'
 
 export type PostgresOptions = {
@@ -188,7 +189,7 @@ async function startOnFreePort(
   start: (port: number) => Promise<Running>,
 ): Promise<{ readonly port: number; readonly running: Running }> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
+    const [port] = (await freePorts(1)) as [number]
     try {
       return { port, running: await start(port) }
     } catch (error) {
@@ -196,16 +197,6 @@ async function startOnFreePort(
       if (!taken || attempt === START_ATTEMPTS_MAX) throw error
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port was given')
-  return address.port
 }
 
 async function startServer(

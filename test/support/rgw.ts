@@ -28,7 +28,7 @@ const PROGRAMS = ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph', 'radosgw-admin', 'm
 const REGION = 'us-east-1'
 const CREDENTIALS = { accessKeyId: 'rgw-access-key', secretAccessKey: 'rgw-secret-key' }
 const READY_MS_MAX = 90_000
-const COMMAND_MS_MAX = 20_000
+const COMMAND_MS_MAX = 60_000
 
 export async function isRgwInstalled(): Promise<boolean> {
   const folders = (process.env['PATH'] ?? '').split(':')

@@ -1,6 +1,7 @@
 /** A TCP proxy for tests that breaks connections the way networks do: stalls, resets, refusals. */
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { freePorts } from './free-ports.ts'
 
 export type TcpProxy = AsyncDisposable & {
   /** host:port to connect to. */
@@ -36,7 +37,9 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     pairs.add(pair)
     join(pair, stalled, () => pairs.delete(pair))
   })
-  const proxyPort = await listen(server, 0)
+  // It is listened on again after a refusal.
+  const [proxyPort] = (await freePorts(1)) as [number]
+  await listen(server, proxyPort)
   const reset = (): void => {
     for (const { client, server: up } of pairs) {
       client.resetAndDestroy()
@@ -63,9 +66,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     },
     reset,
     refuse: () => stopListening(server),
-    accept: async () => {
-      await listen(server, proxyPort)
-    },
+    accept: () => listen(server, proxyPort),
     connections: () => pairs.size,
     async [Symbol.asyncDispose]() {
       reset()
@@ -79,12 +80,9 @@ function splitTarget(target: string): [string, number] {
   return [target.slice(0, at), Number(target.slice(at + 1))]
 }
 
-async function listen(server: Server, port: number): Promise<number> {
+async function listen(server: Server, port: number): Promise<void> {
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
-  return address.port
 }
 
 /** `close` waits for connections to end, and those shall stand: only the listening is waited for. */
