@@ -26,6 +26,7 @@ import { driveFaults, type Driven } from './faults/drive.ts'
 import { planFaults } from './faults/schedule.ts'
 import { sourceFaultsOf } from './faults/sources.ts'
 import { linesOf } from './history/ndjson.ts'
+import { LEASE_OPTIONS } from './history/leases.ts'
 import { type ChaosHistory, startHistory } from './history/start.ts'
 import type { Problem, Round } from './history/types.ts'
 import { observeLeaders, observeMemory } from './observe.ts'
@@ -147,7 +148,9 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
     memory: cleaning.use(observeMemory(() => cast.processes, timeline, slowness)),
   }
   await pipelines.start()
-  const history = cleaning.use(writeHistory(coordinators, placeOf(options.folder, settings)))
+  const stretch = (): number => stretchOf(slowness.factor()) * settings.patience
+  const place = placeOf(options.folder, settings)
+  const history = cleaning.use(writeHistory(coordinators, place, stretch))
   await delay(WARM_UP_MS, undefined, { signal })
 
   timeline.add({ kind: 'phase', name: 'faults' })
@@ -164,9 +167,8 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
   timeline.add({ kind: 'phase', name: 'healing' })
   await healAll(cast, lab)
   history.setCalm(true)
-  const stretch = stretchOf(slowness.factor())
-  const withinMs = Math.round(SETTLED_WITHIN_MS * stretch * settings.patience)
-  if (stretch > 1)
+  const withinMs = Math.round(SETTLED_WITHIN_MS * stretch())
+  if (withinMs > SETTLED_WITHIN_MS * settings.patience)
     timeline.add({ kind: 'note', text: `the machine is slow: ${withinMs} ms to settle` })
   const liveness = await pipelines.settle({
     up: cast.workers.map(({ actor }) => actor.name),
@@ -249,7 +251,11 @@ async function addCommits({ catalogPostgres }: Pipelines, timeline: Timeline): P
 }
 
 /** The workloads on the coordinators, and what becomes of their rounds. */
-function writeHistory({ endpoints }: Pick<Coordinators, 'endpoints'>, place: string): ChaosHistory {
+function writeHistory(
+  { endpoints }: Pick<Coordinators, 'endpoints'>,
+  place: string,
+  stretch: () => number,
+): ChaosHistory {
   const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
   return startHistory({
     endpoints,
@@ -258,6 +264,8 @@ function writeHistory({ endpoints }: Pick<Coordinators, 'endpoints'>, place: str
     random: systemRandom,
     clock: systemClock,
     onRound: (round, problems) => keepRound(place, round, problems),
+    // Members that wait for a processor change their leader, which prolongs every lease.
+    leases: () => ({ ...LEASE_OPTIONS, lateMs: LEASE_OPTIONS.lateMs * stretch() }),
     ...HISTORY_PACE,
   })
 }

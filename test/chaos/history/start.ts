@@ -40,7 +40,8 @@ export type HistoryOptions = {
   readonly finishMs?: number
   /** False where others need the history of the coordinator. */
   readonly compacts?: boolean
-  readonly leases?: LeaseOptions
+  /** As they are when a round is over. */
+  readonly leases?: () => LeaseOptions
 }
 
 export type HistoryCounts = {
@@ -102,7 +103,7 @@ export function startHistory(options: HistoryOptions): ChaosHistory {
     for (let number = 1; !stopping.signal.aborted; number++) {
       const round = await runRound({ ...settings, ...signals, kind, number })
       tally.add(round)
-      const found = checkRound(round, options.leases ?? LEASE_OPTIONS)
+      const found = checkRound(round, options.leases?.() ?? LEASE_OPTIONS)
       problems.push(...found)
       options.onRound?.(round, found)
     }
