@@ -64,6 +64,7 @@ export function createChildLink(options: LinkOptions): ChildLink {
   let current: Running | undefined
   let nextId = 1
   let peak = 0
+  let isClosed = false
 
   async function start(): Promise<Running> {
     const folder = await mkdtemp(join(options.tempFolder, 'encoder-'))
@@ -86,6 +87,8 @@ export function createChildLink(options: LinkOptions): ChildLink {
   return {
     async call(call, signal) {
       signal.throwIfAborted()
+      // A process that is started now would be ended by nobody, and keep this one alive.
+      if (isClosed) throw new HakiriError('CANCELLED', 'the encoder is closed')
       const process = await (running ??= start()).catch((error: unknown) => {
         running = undefined
         throw toHakiriError(error, 'DISK_FULL', 'the encoder has no temporary folder')
@@ -104,6 +107,7 @@ export function createChildLink(options: LinkOptions): ChildLink {
     pid: () => current?.child.pid,
     peakBytes: () => peak,
     async [Symbol.asyncDispose]() {
+      isClosed = true
       const process = await running?.catch(() => undefined)
       if (process) await stop(process)
     },

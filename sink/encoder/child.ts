@@ -34,7 +34,9 @@ async function answer(id: number, call: Call): Promise<void> {
     (error: unknown): Reply['result'] => ({ kind: 'failed', failure: failureOf(error) }),
   )
   running.delete(id)
-  if (process.connected) process.send?.({ id, peakBytes: peakBytes(), result } satisfies Reply)
+  const reply: Reply = { id, peakBytes: peakBytes(), result }
+  // A parent that goes while it is sent to gets no answer; that it went is told by itself.
+  if (process.connected) process.send?.(reply, undefined, undefined, () => undefined)
   else if (running.size === 0) await leave()
 }
 

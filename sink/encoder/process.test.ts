@@ -138,6 +138,9 @@ test.serial('closing in the middle of a job fails the job', async (t) => {
   await writing(job)
   await link[Symbol.asyncDispose]()
   await failed
+  const again = link.call({ kind: 'encode', job: await jobOf(shortPath) }, never)
+  await t.throwsAsync(again, { code: 'CANCELLED' }, 'whoever tries again starts no other process')
+  t.is(link.pid(), undefined)
 })
 
 test.serial('Ctrl-C and SIGTERM are left to the parent to act on', async (t) => {

@@ -1,5 +1,8 @@
 import test from 'ava'
 import { setImmediate as turn } from 'node:timers/promises'
+import { HakiriError } from '../../lib/error.ts'
+import { systemClock, systemRandom } from '../../lib/system/clock.ts'
+import { silentLogger } from '../../lib/system/log.ts'
 import { pendingPart } from '../../test/support/run-shard.ts'
 import { createExecutor, type ExecutorParts } from './executor.ts'
 import { shardUnit } from './units.ts'
@@ -59,4 +62,44 @@ test('a part of a run that is not known here is looked up again after a while, n
   t.is(waits.length, 5)
   t.true(now >= 900, `${waits.join(', ')} ms`)
   t.true(readings >= 2, 'it is read again what became of it')
+})
+
+test('what is at work when the worker ends is waited for, though its session was lost', async (t) => {
+  const pending = pendingPart('s', { runId: 1 })
+  const opening = Promise.withResolvers<never>()
+  const atWork = Promise.withResolvers<void>()
+  const ended = new AbortController()
+  const parts = {
+    deps: {
+      catalog: { pendingShards: () => Promise.resolve([pending]) },
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      observer: { queueChanged: () => undefined },
+      settings: { slots: 2, pollMs: 1_000 },
+      identity: { name: 'w' },
+    },
+    feed: { current: () => ({ manifest: { pipelines: { p: { destination: 'd' } } } }) },
+    runs: { current: () => [{ id: 1, pipeline: 'p', status: 'running' }] },
+    workshop: {
+      destination() {
+        atWork.resolve()
+        return opening.promise
+      },
+    },
+    othersFor: () => 0,
+    tell: () => undefined,
+  } as unknown as ExecutorParts
+  const executor = createExecutor(parts)
+  executor.take([shardUnit('p', 's')])
+  let isOver = false
+  const running = executor.run(ended.signal).then(() => (isOver = true))
+  await atWork.promise
+  executor.loseSession()
+  ended.abort()
+  for (let turns = 0; turns < 100; turns++) await turn()
+  t.false(isOver, 'what the work uses may not be closed yet')
+  opening.reject(new HakiriError('STORE_UNREACHABLE', 'away'))
+  await running
+  t.is(executor.load().atWork, 0)
 })

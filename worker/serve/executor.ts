@@ -46,6 +46,7 @@ export type Executor = {
   /** There is a session again. Resolves when nothing goes on without one. */
   startSession(): Promise<void>
   ring(): void
+  /** Until the signal fires; resolves when nothing is at work any more. */
   run(signal: AbortSignal): Promise<void>
   readonly load: () => { readonly pending: number; readonly atWork: number }
   /** Of shards that are held and were done here: since when, on the monotonic clock. */
@@ -296,6 +297,11 @@ export function createExecutor(parts: ExecutorParts): Executor {
     }
   }
 
+  async function stopAll(): Promise<void> {
+    for (const { stop } of atWork.values()) stop.abort(givenUp())
+    await Promise.all([...atWork.values()].map(({ ended }) => ended))
+  }
+
   function holdOff(work: readonly RunShard[], error: HakiriError | undefined): void {
     const until = clock.monotonic() + FENCED_WAIT_MS
     list.lookUp(work.map(unitOf))
@@ -345,8 +351,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
     async startSession() {
       const cut = left
       mayGoAlone = false
-      for (const { stop } of atWork.values()) stop.abort(givenUp())
-      await Promise.all([...atWork.values()].map(({ ended }) => ended))
+      await stopAll()
       left = undefined
       list.lookAtAll()
       if (cut) await tellTakenOver(cut, deps).catch(() => undefined)
@@ -359,7 +364,8 @@ export function createExecutor(parts: ExecutorParts): Executor {
       runLoop(
         { name: 'the executor', pulse, intervalMs: settings.pollMs, clock, random, logger, step },
         signal,
-      ),
+        // A session that was lost has cut work off without waiting; what it uses is closed next.
+      ).finally(stopAll),
     load: () => ({ pending: list.parts.size, atWork: atWork.size }),
     doneAt: () => doneAt,
   }
