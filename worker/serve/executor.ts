@@ -297,11 +297,6 @@ export function createExecutor(parts: ExecutorParts): Executor {
     }
   }
 
-  async function stopAll(): Promise<void> {
-    for (const { stop } of atWork.values()) stop.abort(givenUp())
-    await Promise.all([...atWork.values()].map(({ ended }) => ended))
-  }
-
   function holdOff(work: readonly RunShard[], error: HakiriError | undefined): void {
     const until = clock.monotonic() + FENCED_WAIT_MS
     list.lookUp(work.map(unitOf))
@@ -351,7 +346,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
     async startSession() {
       const cut = left
       mayGoAlone = false
-      await stopAll()
+      await stopAll(atWork.values())
       left = undefined
       list.lookAtAll()
       if (cut) await tellTakenOver(cut, deps).catch(() => undefined)
@@ -364,11 +359,17 @@ export function createExecutor(parts: ExecutorParts): Executor {
       runLoop(
         { name: 'the executor', pulse, intervalMs: settings.pollMs, clock, random, logger, step },
         signal,
-        // A session that was lost has cut work off without waiting; what it uses is closed next.
-      ).finally(stopAll),
+      ).finally(() => stopAll(atWork.values())),
     load: () => ({ pending: list.parts.size, atWork: atWork.size }),
     doneAt: () => doneAt,
   }
+}
+
+/** Resolves when none is at work: a session that was lost has cut them off without waiting. */
+async function stopAll(works: Iterable<Work>): Promise<void> {
+  const all = [...works]
+  for (const { stop } of all) stop.abort(givenUp())
+  await Promise.all(all.map(({ ended }) => ended))
 }
 
 /** Who took over what was left, so that an operator sees both epochs. */
