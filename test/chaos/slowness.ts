@@ -10,14 +10,17 @@ type Spent = { readonly ranNs: number; readonly waitedNs: number }
 export type Slowness = {
   /** Looks at these processes; to be called again and again. */
   look(pids: readonly number[]): Promise<void>
-  /** 1 when nobody ever had to wait for a processor. */
+  /** 1 when nobody ever had to wait for a processor; of all looks or of the last ones, whichever is more. */
   factor(): number
 }
 
-export function createSlowness(): Slowness {
+/** What has to be done within a minute is judged by how slow that minute was. */
+const RECENT_LOOKS = 30
+
+export function createSlowness(spentBy = readSpent): Slowness {
   const last = new Map<number, Spent>()
-  let ranNs = 0
-  let waitedNs = 0
+  let [ranNs, waitedNs] = [0, 0]
+  const sums: Spent[] = [{ ranNs, waitedNs }]
   return {
     async look(pids) {
       for (const pid of pids) {
@@ -28,13 +31,23 @@ export function createSlowness(): Slowness {
         waitedNs += Math.max(0, spent.waitedNs - before.waitedNs)
         last.set(pid, spent)
       }
+      sums.push({ ranNs, waitedNs })
+      if (sums.length > RECENT_LOOKS) sums.shift()
     },
-    factor: () => (ranNs === 0 ? 1 : (ranNs + waitedNs) / ranNs),
+    factor() {
+      const [first] = sums
+      const recent = first ? share(ranNs - first.ranNs, waitedNs - first.waitedNs) : 1
+      return Math.max(share(ranNs, waitedNs), recent)
+    },
   }
 }
 
+function share(ranNs: number, waitedNs: number): number {
+  return ranNs === 0 ? 1 : (ranNs + waitedNs) / ranNs
+}
+
 /** Of its first thread; undefined when it is gone, or where there is no such count. */
-async function spentBy(pid: number): Promise<Spent | undefined> {
+async function readSpent(pid: number): Promise<Spent | undefined> {
   const text = await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => '')
   const [ran, waited] = text.split(' ').map(Number)
   return ran === undefined || waited === undefined || text === ''

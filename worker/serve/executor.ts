@@ -355,11 +355,12 @@ export function createExecutor(parts: ExecutorParts): Executor {
       list.lookAtAll()
       pulse.ring()
     },
-    run: (signal) =>
-      runLoop(
-        { name: 'the executor', pulse, intervalMs: settings.pollMs, clock, random, logger, step },
-        signal,
-      ).finally(() => stopAll(atWork.values())),
+    async run(signal) {
+      const intervalMs = settings.pollMs
+      const loop = { name: 'the executor', pulse, intervalMs, clock, random, logger, step }
+      await using _ = { [Symbol.asyncDispose]: () => stopAll(atWork.values()) }
+      await runLoop(loop, signal)
+    },
     load: () => ({ pending: list.parts.size, atWork: atWork.size }),
     doneAt: () => doneAt,
   }

@@ -86,22 +86,26 @@ export type SettleOptions = {
   /** Workers that run now and should be members. */
   readonly up: readonly string[]
   readonly sourceFaults: LivenessFacts['sourceFaults']
-  /** Until when everything must be well; waiting goes on for twice that, so that tables can be judged. */
-  readonly withinMs: number
+  /**
+   * Until when everything must be well, asked while that is waited for, since the machine may get slower;
+   * waiting goes on for twice that, so that tables can be judged.
+   */
+  readonly withinMs: () => number
 }
 
 /** Once nothing changes any more and all faults are over: the last runs, and how things stand after them. */
 export async function settle(options: SettleOptions): Promise<LivenessFacts> {
   const { catalog, clock, up, sourceFaults, withinMs } = options
-  const end = clock.monotonic() + 2 * withinMs
-  const insist = createInsist(clock, end)
+  const began = clock.monotonic()
+  const isLate = (): boolean => clock.monotonic() > began + 2 * withinMs()
+  const insist = createInsist(clock, isLate)
   const before = await insist(() => look(catalog, new Map()))
   const quarantined = before.filter(({ quarantine }) => quarantine !== null)
   // What an operator would do; they are judged as they were found.
   for (const { pipeline, shard } of quarantined)
     await insist(() => catalog.quarantineShard({ pipeline, shard }, null))
-  const runs = await Promise.all(PIPELINES.map((name) => lastRun(catalog, clock, name, end)))
-  const members = await membersOf(catalog, clock, up, end)
+  const runs = await Promise.all(PIPELINES.map((name) => lastRun(catalog, clock, name, isLate)))
+  const members = await membersOf(catalog, clock, up, isLate)
   // A schedule may have begun another run since: what it waits for is not stuck.
   const last = new Map(runs.map(({ pipeline, run }) => [pipeline, run]))
   const after = await insist(() => look(catalog, last))
@@ -111,13 +115,13 @@ export async function settle(options: SettleOptions): Promise<LivenessFacts> {
 type Insist = <T>(ask: () => Promise<T>) => Promise<T>
 
 /** Asks again while the catalog's connections are those that the last fault has broken. */
-function createInsist(clock: Clock, end: number): Insist {
+function createInsist(clock: Clock, isLate: () => boolean): Insist {
   return async (ask) => {
     for (;;) {
       try {
         return await ask()
       } catch (error) {
-        if (clock.monotonic() > end) throw error
+        if (isLate()) throw error
       }
       await clock.sleep(LOOK_MS)
     }
@@ -128,9 +132,9 @@ async function lastRun(
   catalog: Catalog,
   clock: Clock,
   pipeline: PipelineName,
-  end: number,
+  isLate: () => boolean,
 ): Promise<HealedRun> {
-  const insist = createInsist(clock, end)
+  const insist = createInsist(clock, isLate)
   const began = clock.monotonic()
   const run = await insist(() => requestRun(catalog, clock, pipeline, 'queue'))
   for (;;) {
@@ -138,7 +142,7 @@ async function lastRun(
     const tookMs = clock.monotonic() - began
     if (row && row.endedAt !== null)
       return { pipeline, run, status: row.status, error: row.error, tookMs }
-    if (clock.monotonic() > end) return { pipeline, run, status: undefined, error: null, tookMs }
+    if (isLate()) return { pipeline, run, status: undefined, error: null, tookMs }
     await clock.sleep(LOOK_MS)
   }
 }
@@ -148,14 +152,14 @@ async function membersOf(
   catalog: Catalog,
   clock: Clock,
   up: readonly string[],
-  end: number,
+  isLate: () => boolean,
 ): Promise<readonly string[]> {
-  const insist = createInsist(clock, end)
+  const insist = createInsist(clock, isLate)
   for (;;) {
     const rows = await insist(() => catalog.workers())
     const members = rows.flatMap((row) => (row.isPresent ? [row.name] : []))
     const isSettled = members.length === up.length && up.every((name) => members.includes(name))
-    if (isSettled || clock.monotonic() > end) return members
+    if (isSettled || isLate()) return members
     await clock.sleep(LOOK_MS)
   }
 }
