@@ -376,20 +376,6 @@ test('a lease that is gone is answered with 0 and the stream goes on', async (t)
   t.deepEqual(await renewals.ended, { code: 14, details: 'etcdserver: request timed out' })
 })
 
-test('five thousand renewals on one stream cost less than two seconds of processor time', async (t) => {
-  await using lab = await startEdge()
-  const { id } = await lab.call(leaseService.leaseGrant, { ttl: 60 })
-  const renewals = lab.stream(leaseService.leaseKeepAlive)
-  const count = 5_000
-  const began = process.cpuUsage()
-  for (let turn = 0; turn < count; turn += 1) renewals.send({ id })
-  for (let turn = 0; turn < count; turn += 1) await renewals.next()
-  // Client and server share this process, and the machine may be shared: processor time is what counts.
-  const { user, system } = process.cpuUsage(began)
-  t.log(`${Math.round(count / ((user + system) / 1e6))} renewals per second of processor time`)
-  t.true((user + system) / 1e6 < 2, `${(user + system) / 1e3} ms for ${count} renewals`)
-})
-
 test('a snapshot is blocks of 512 bytes and a checksum, and holds what the image holds', async (t) => {
   await using lab = await startEdge()
   for (let key = 0; key < 300; key += 1) await put(lab, `k${key}`, Buffer.alloc(500, key))

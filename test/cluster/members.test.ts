@@ -22,10 +22,9 @@ test.serial('a member that is added is started with --join, and promoted by hand
   t.regex(early.error!.message, /in sync/)
   const twice = await ctl(endpoints, 'member', 'add', joiner.endpoint)
   t.regex(twice.error!.message, /Peer URLs already exists/)
-  const startMs = performance.now()
   await joiner.start()
+  // One that has promoted itself cannot be promoted.
   await until('promotion', async () => (await ctl(endpoints, 'member', 'promote', id)).ok)
-  t.true(performance.now() - startMs < 9_000, 'sooner than by itself')
   const members = await membersOf(endpoints)
   t.deepEqual(
     members.map(({ isLearner }) => isLearner),
