@@ -50,7 +50,6 @@ export type LabPeer = AsyncDisposable & {
 export type Received = {
   readonly from: bigint
   readonly message: PeerMessage
-  readonly atMs: number
 }
 
 const CLUSTER = 0xfeed_0000_0000_0001n
@@ -71,7 +70,7 @@ export async function startPeer(options: LabOptions): Promise<LabPeer> {
   }
   const inbox: PeerInbox = {
     receive: (from, message) => {
-      received.push({ from, message, atMs: performance.now() })
+      received.push({ from, message })
       changed()
     },
     greeted: () => undefined,
