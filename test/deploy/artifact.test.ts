@@ -35,7 +35,7 @@ import {
   TARGETS,
 } from '../../deploy/package/profiles.ts'
 import { isCurrent } from '../../deploy/package/stamp.ts'
-import { freePorts } from '../support/free-ports.ts'
+import { freePort } from '../support/free-ports.ts'
 import { makeArm64Root, whyNoArm64 } from './arm64-root.ts'
 import { type BareRoot, makeBareRoot } from './bare-root.ts'
 
@@ -107,7 +107,7 @@ for (const name of ['hakiri', 'hakiri-core'])
 
 for (const name of ['hakiri', 'hakiri-coord'])
   test.serial(`${name} coordinates on a bare host, is asked, and stops`, async (t) => {
-    const [port] = await freePorts(1)
+    const port = await freePort()
     const at = `127.0.0.1:${port}`
     const said = await root.sh(
       `${name} coord --data ${name}.data --bind ${at} & pid=$!
@@ -121,7 +121,7 @@ for (const name of ['hakiri', 'hakiri-coord'])
 test.serial(
   'a worker serves on a bare host, and starts its encoder from its own file after an upgrade',
   async (t) => {
-    const [port] = await freePorts(1)
+    const port = await freePort()
     const made = await root.sh('cat /bin/hakiri >worker && hakiri init serve.d')
     t.is(made.code, 0, made.stderr)
     await chmod(join(root.folder, 'work/worker'), 0o755)
@@ -155,7 +155,7 @@ emulated('arm64, emulated: a file is pulled and asked, a coordinator keeps a val
   )
   t.is(pulled.code, 0, pulled.stderr)
   t.regex(pulled.stdout, /\nn\n30\n$/)
-  const [port] = await freePorts(1)
+  const port = await freePort()
   const kept = await arm.sh(
     `hakiri coord --data c --bind 127.0.0.1:${port} & pid=$!
      until hakiri ctl put a b --endpoints 127.0.0.1:${port} >/dev/null 2>&1; do sleep 0.1; done

@@ -9,7 +9,7 @@ import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePorts } from './free-ports.ts'
+import { freePort, freePorts } from './free-ports.ts'
 import { HAKIRI } from './project.ts'
 
 export type CoordMember = {
@@ -77,7 +77,7 @@ export async function startCoordCluster(options: CoordClusterOptions): Promise<C
     members,
     endpoints,
     async add({ args, endpoint, folder }) {
-      return make(endpoint ?? `127.0.0.1:${(await freePorts(1))[0]}`, args, folder)
+      return make(endpoint ?? `127.0.0.1:${await freePort()}`, args, folder)
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(members.map((member) => member.signal('SIGKILL')))

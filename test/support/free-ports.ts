@@ -9,13 +9,18 @@ import { createServer } from 'node:net'
 const FIRST = 10_000
 const LAST = 32_767
 
+/** A port of loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST, LAST + 1)
+    if (await isFree(port)) return port
+  }
+}
+
 /** So many different ports of loopback that were free a moment ago. */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = randomInt(FIRST, LAST + 1)
-    if (await isFree(port)) ports.add(port)
-  }
+  while (ports.size < count) ports.add(await freePort())
   return [...ports]
 }
 

@@ -11,7 +11,7 @@ import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { freePorts } from './free-ports.ts'
+import { freePort } from './free-ports.ts'
 import { type Binaries, findBinaries, type RunAs } from './postgres-binaries.ts'
 
 export type PostgresOptions = {
@@ -189,7 +189,7 @@ async function startOnFreePort(
   start: (port: number) => Promise<Running>,
 ): Promise<{ readonly port: number; readonly running: Running }> {
   for (let attempt = 1; ; attempt++) {
-    const [port] = (await freePorts(1)) as [number]
+    const port = await freePort()
     try {
       return { port, running: await start(port) }
     } catch (error) {

@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { readNotes, slowFiles, TIMES_VARIABLE, unfinishedFiles } from './slow-files.ts'
+import { NOTES_VARIABLE, readNotes, slowFiles, unfinishedFiles } from './file-notes.ts'
 import { closingLine, createTapReader } from './tap.ts'
 import type { TapEvent } from './tap.ts'
 
 const AVA = fileURLToPath(new URL('../../node_modules/.bin/ava', import.meta.url))
-const HOOK = fileURLToPath(new URL('./file-time.ts', import.meta.url))
+const HOOK = fileURLToPath(new URL('./file-hook.ts', import.meta.url))
 const tally = { passed: 0, failed: 0, skipped: 0 }
 const seen = new Set<string>()
 
@@ -35,11 +35,11 @@ function showProgress(title: string): void {
 }
 
 async function main(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'hakiri-times-'))
+  const folder = mkdtempSync(join(tmpdir(), 'hakiri-notes-'))
   const path = join(folder, 'notes')
   writeFileSync(path, '')
   const child = spawn(AVA, ['--tap', ...process.argv.slice(2)], {
-    env: { ...process.env, [TIMES_VARIABLE]: path, HAKIRI_TEST_HOOK: HOOK },
+    env: { ...process.env, [NOTES_VARIABLE]: path, HAKIRI_TEST_HOOK: HOOK },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const closed = new Promise<number | NodeJS.Signals>((resolve, reject) => {

@@ -1,7 +1,7 @@
 /** A TCP proxy for tests that breaks connections the way networks do: stalls, resets, refusals. */
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { freePorts } from './free-ports.ts'
+import { freePort } from './free-ports.ts'
 
 export type TcpProxy = AsyncDisposable & {
   /** host:port to connect to. */
@@ -38,7 +38,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     join(pair, stalled, () => pairs.delete(pair))
   })
   // It is listened on again after a refusal.
-  const [proxyPort] = (await freePorts(1)) as [number]
+  const proxyPort = await freePort()
   await listen(server, proxyPort)
   const reset = (): void => {
     for (const { client, server: up } of pairs) {

@@ -3,9 +3,9 @@ import test from 'ava'
 import { appendFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { TIMES_VARIABLE, type FileNote } from './slow-files.ts'
+import { NOTES_VARIABLE, type FileNote } from './file-notes.ts'
 
-const notes = process.env[TIMES_VARIABLE]
+const notes = process.env[NOTES_VARIABLE]
 if (notes !== undefined) {
   const file = relative(process.cwd(), fileURLToPath(test.meta.file))
   const add = (note: FileNote): void => appendFileSync(notes, `${JSON.stringify(note)}\n`)

@@ -1,8 +1,8 @@
-/** What the processes of test files noted (file-time.ts): which take longest, and which never came to their end. */
+/** What the processes of test files noted (file-hook.ts): which take longest, and which never came to their end. */
 import { readFileSync } from 'node:fs'
 
 /** Names the file that all of them append to. */
-export const TIMES_VARIABLE = 'HAKIRI_TEST_TIMES'
+export const NOTES_VARIABLE = 'HAKIRI_TEST_NOTES'
 const SHOWN = 12
 /** What is quicker is not worth a line. */
 const SHOWN_MS_MIN = 3_000
