@@ -44,7 +44,6 @@ const SLEEPERS: readonly Sleeper[] = [
   { path: 'test/support/rgw.ts', why: 'a foreign server that does not say when it is ready' },
   { path: 'test/support/s3-stub.ts', why: 'slowness is the fault that it plays' },
   { path: 'test/support/http-source.ts', why: 'latency is what it plays' },
-  { path: 'test/chaos/cast/cast.ts', why: 'asks real processes until they are ready' },
   {
     path: 'test/chaos/cast/kept.ts',
     why: 'starts a process again as late as a service manager does',

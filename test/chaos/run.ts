@@ -9,9 +9,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createCoordClient } from '../../coord/client/create.ts'
 import { silentLogger } from '../../lib/system/log.ts'
 import { systemClock, systemRandom } from '../../lib/system/clock.ts'
-import { type Cast, gather, until } from './cast/cast.ts'
+import { type Cast, gather } from './cast/cast.ts'
 import type { Coordinators } from './cast/coordinators.ts'
 import type { Program } from './cast/program.ts'
+import { until } from '../support/until.ts'
 import { MEMORY_BYTES } from './cast/workers.ts'
 import {
   figuresOf,
@@ -217,10 +218,7 @@ async function healAll(cast: Cast, lab: Lab): Promise<void> {
     await actor.resume()
     actor.start()
   }
-  await until(
-    'a coordinator leads again',
-    async () => (await cast.coordinators.leader()) !== undefined,
-  )
+  await until('a coordinator leads again', () => cast.coordinators.leader())
 }
 
 function samplesOf({ events }: Timeline): readonly MemorySample[] {

@@ -4,21 +4,14 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { createCoordClient } from '../../../coord/client/create.ts'
 import type { CoordClient } from '../../../coord/client/client.ts'
 import { silentLogger } from '../../../lib/system/log.ts'
 import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
-import { cordonWorker } from '../../../worker/operate.ts'
-import { operatorOf } from '../../../cli/cluster.ts'
 import { createDice } from '../../simulation/random.ts'
-import { createBook } from '../faults/book.ts'
-import { type Backend, SPARE_HOST as SPARE, type Troupe } from '../faults/catalogue.ts'
-import type { BucketMoodLine, Stage } from '../faults/stage.ts'
+import { type Backend, SPARE_COORDINATOR, SPARE_WORKER, type Troupe } from '../faults/catalogue.ts'
+import type { Stage } from '../faults/stage.ts'
 import type { Host, Lab } from '../hosts/lab.ts'
-import type { ApiFaults } from '../pipelines/api-server.ts'
-import type { BucketMood } from '../pipelines/bucket-server.ts'
-import type { HostPostgres } from '../pipelines/host-postgres.ts'
 import { type Pipelines, startPipelines } from '../pipelines/pipelines.ts'
 import { type HolderObserver, observeHolders } from '../observe.ts'
 import type { Timeline } from '../timeline.ts'
@@ -26,6 +19,8 @@ import { type Coordinators, createCoordinators } from './coordinators.ts'
 import type { Kept } from './kept.ts'
 import { type Machines, prepareMachines } from './machines.ts'
 import type { Program } from './program.ts'
+import { stageOf, USUAL_API_FAULTS } from './stage.ts'
+import { until } from '../../support/until.ts'
 import { type ChaosWorker, createWorker, SESSION_TTL_MS } from './workers.ts'
 
 export type Cast = AsyncDisposable & {
@@ -51,17 +46,6 @@ export type CastOptions = {
   readonly problem: (text: string) => void
 }
 
-const READY_MS = 30_000
-const LOOK_MS = 100
-/** What the API does wrong all the time. */
-const USUAL: Required<ApiFaults> = {
-  rate: 0.02,
-  badGateway: 0.03,
-  slow: 0.02,
-  cut: 0.03,
-  reset: 0.03,
-}
-
 export async function gather(options: CastOptions): Promise<Cast> {
   const { lab, timeline } = options
   await using cleaning = new AsyncDisposableStack()
@@ -69,22 +53,26 @@ export async function gather(options: CastOptions): Promise<Cast> {
     namesOf('coord', options.nodes),
     namesOf('worker', options.workers),
   ]
-  const hosts = await addHosts(lab, [...coordNames, ...workerNames, SPARE])
+  // etcd is there already: who its members are is nothing that Hakiri changes.
+  const spareCoords = options.backend === 'raft' ? [SPARE_COORDINATOR] : []
+  const spares = [SPARE_WORKER, ...spareCoords]
+  const hosts = await addHosts(lab, [...coordNames, ...workerNames, ...spares])
   const kept = new Map<string, Kept>()
   const machines = cleaning.use(
     await prepareMachines({
       lab,
       backend: options.backend,
-      coordinators: coordNames,
+      coordinators: [...coordNames, ...spareCoords],
       workers: workerNames,
       pidOf: (host) => kept.get(host)?.pid(),
     }),
   )
-  const pipelines = cleaning.use(await openPipelines(options, [...workerNames, SPARE]))
+  const pipelines = cleaning.use(await openPipelines(options, [...workerNames, SPARE_WORKER]))
   const coordinators = cleaning.use(
     createCoordinators({
       ...options,
       hosts: coordNames.map((name) => hosts.get(name)!),
+      spares: spareCoords.map((name) => hosts.get(name)!),
       program: options.programs.now,
       placeOf: ({ name }) => ({ folder: machines.folderOf(name), env: machines.envOf(name) }),
     }),
@@ -98,13 +86,15 @@ export async function gather(options: CastOptions): Promise<Cast> {
   await holders.begun
   const workers = await hire(options, { hosts, machines, pipelines, coordinators }, cleaning)
   const steady = workerNames.map((name) => workers.get(name)!)
-  for (const { actor } of [...coordinators.all, ...workers.values()]) kept.set(actor.name, actor)
+  for (const { actor } of [...coordinators.all, ...coordinators.spares, ...workers.values()])
+    kept.set(actor.name, actor)
   for (const { actor } of steady) actor.start()
   await untilMembers(pipelines, workerNames)
   const troupe: Troupe = {
     backend: options.backend,
     coordinators: coordNames,
     workers: workerNames,
+    spares,
     abilities: machines.abilities,
   }
   const stage = stageOf(options, { troupe, machines, pipelines, coordinators, workers })
@@ -149,7 +139,7 @@ async function hire(
   const folder = join(lab.folder, 'workers')
   await mkdir(folder)
   const workers = new Map<string, ChaosWorker>()
-  for (const name of [...namesOf('worker', options.workers), SPARE]) {
+  for (const name of [...namesOf('worker', options.workers), SPARE_WORKER]) {
     const worker = await createWorker({
       host: hosts.get(name)!,
       folder,
@@ -164,29 +154,6 @@ async function hire(
     workers.set(name, worker)
   }
   return workers
-}
-
-function stageOf(
-  { lab, seed, timeline, programs, problem }: CastOptions,
-  around: Surroundings & Pick<Stage, 'troupe' | 'workers'>,
-): Stage {
-  const { troupe, machines, pipelines, coordinators, workers } = around
-  const dice = createDice(seed).fork('leaders')
-  return {
-    troupe,
-    timeline,
-    coordinators,
-    workers,
-    programs,
-    problem,
-    spare: workers.get(SPARE)!,
-    disks: machines.disks,
-    clocks: machines.clocks,
-    ...servicesOf(lab, pipelines),
-    cordon: async (worker, isCordoned) =>
-      void (await cordonWorker(operatorOf(pipelines.catalog), worker, isCordoned)),
-    leader: async () => (await coordinators.leader())?.name ?? dice.pick(troupe.coordinators),
-  }
 }
 
 async function addHosts(lab: Lab, names: readonly string[]): Promise<ReadonlyMap<string, Host>> {
@@ -204,71 +171,17 @@ async function openPipelines(
   const dice = createDice(seed).fork('pipelines')
   const random = (): number => dice.float()
   const pipelines = await startPipelines({ lab, folder, workers, seed, clock: systemClock, random })
-  await pipelines.api.faults(USUAL)
+  await pipelines.api.faults(USUAL_API_FAULTS)
   return pipelines
 }
 
-function servicesOf(lab: Lab, { catalogPostgres, sourcePostgres, bucket, api }: Pipelines) {
-  return {
-    links: createBook((lines) => lab.setLinks(lines.flat())),
-    moods: createBook((lines: readonly BucketMoodLine[]) => bucket.mood(moodOf(lines))),
-    api: createBook((degrees: readonly number[]) => api.faults(worse(Math.max(0, ...degrees)))),
-    catalog: databasePort(catalogPostgres),
-    source: databasePort(sourcePostgres),
-    bucket: {
-      kill: () => bucket.kill(),
-      up: () => bucket.up(),
-      pause: () => bucket.signal('SIGSTOP'),
-      resume: () => bucket.signal('SIGCONT'),
-    },
-  } satisfies Partial<Stage>
+async function untilLed(coordinators: Coordinators): Promise<void> {
+  await until('a coordinator leads', () => coordinators.leader())
 }
 
-function databasePort(postgres: HostPostgres) {
-  const isGone = async (): Promise<boolean> => postgres.program.pid() === undefined
-  return {
-    kill: () => postgres.kill(),
-    up: () => postgres.up(),
-    async restart() {
-      postgres.program.signal('SIGINT')
-      await until('Postgres is down', isGone)
-      await postgres.up()
-    },
-    dropConnections: () => postgres.dropConnections(),
-  }
-}
-
-function worse(degree: number): ApiFaults {
-  const more = 1 + degree * 6
-  return Object.fromEntries(Object.entries(USUAL).map(([name, share]) => [name, share * more]))
-}
-
-function moodOf(lines: readonly BucketMoodLine[]): BucketMood {
-  const isLying = lines.some(({ kind }) => kind === 'lies')
-  return {
-    faults: lines.flatMap((line) =>
-      line.kind === 'lies' || line.kind === 'slow' ? [] : [{ kind: line.kind, share: line.share }],
-    ),
-    settings: {
-      latencyMs: Math.max(0, ...lines.map((line) => (line.kind === 'slow' ? line.latencyMs : 0))),
-      ...(isLying ? { conditional: 'ignored' as const } : {}),
-    },
-  }
-}
-
-function untilLed(coordinators: Coordinators): Promise<void> {
-  return until('a coordinator leads', async () => (await coordinators.leader()) !== undefined)
-}
-
-function untilMembers({ catalog }: Pipelines, names: readonly string[]): Promise<void> {
-  return until('all workers are members', async () => {
+async function untilMembers({ catalog }: Pipelines, names: readonly string[]): Promise<void> {
+  await until('all workers are members', async () => {
     const there = (await catalog.workers()).filter(({ isPresent }) => isPresent)
     return names.every((name) => there.some((row) => row.name === name))
   })
-}
-
-/** Looks again and again until it is so. */
-export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + READY_MS; !(await isSo()); await delay(LOOK_MS))
-    if (performance.now() > end) throw new Error(`not within ${READY_MS} ms: ${what}`)
 }

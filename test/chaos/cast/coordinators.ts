@@ -26,7 +26,10 @@ export type Coordinator = {
 }
 
 export type Coordinators = AsyncDisposable & {
+  /** Those that are meant to be up when nothing is wrong. */
   readonly all: readonly Coordinator[]
+  /** Those that join while a fault wants them. */
+  readonly spares: readonly Coordinator[]
   readonly endpoints: readonly string[]
   readonly admin: AdminClient
   /** All who say that they lead; one that does not know yet that it was deposed has an older term. */
@@ -40,6 +43,7 @@ export type Leader = { readonly name: string; readonly term: number; readonly id
 export type CoordinatorsOptions = {
   readonly backend: Backend
   readonly hosts: readonly Host[]
+  readonly spares: readonly Host[]
   readonly program: Program
   readonly timeline: Timeline
   /** Where a member keeps its data, and what its processes get to see. */
@@ -56,32 +60,38 @@ const PEER_PORT = 7702
 const STATUS_MS = 700
 
 export function createCoordinators(options: CoordinatorsOptions): Coordinators {
-  const endpoints = options.hosts.map(({ address }) => `${address}:${CLIENT_PORT}`)
-  const all = options.hosts.map((host, index) => newCoordinator(options, host, endpoints[index]!))
+  const endpoints = options.hosts.map(endpointOf)
+  const all = options.hosts.map((host) => newCoordinator(options, host, 'peers'))
+  const spares = options.spares.map((host) => newCoordinator(options, host, 'join'))
+  const everyone = [...all, ...spares]
   const admin = createAdminClient(
     { endpoints, attemptMs: 2_000, readMs: 2_000 },
     { clock: systemClock, random: systemRandom, logger: silentLogger },
   )
   return {
     all,
+    spares,
     endpoints,
     admin,
-    leaders: () => findLeaders(all, admin),
-    leader: async () => (await findLeaders(all, admin)).toSorted((a, b) => b.term - a.term)[0],
+    leaders: () => findLeaders(everyone, admin),
+    leader: async () => (await findLeaders(everyone, admin)).toSorted((a, b) => b.term - a.term)[0],
     async [Symbol.asyncDispose]() {
       await admin[Symbol.asyncDispose]()
-      await Promise.all(all.map(({ actor }) => actor[Symbol.asyncDispose]()))
+      await Promise.all(everyone.map(({ actor }) => actor[Symbol.asyncDispose]()))
     },
   }
 }
 
-function newCoordinator(options: CoordinatorsOptions, host: Host, endpoint: string): Coordinator {
+const endpointOf = ({ address }: Host): string => `${address}:${CLIENT_PORT}`
+
+function newCoordinator(options: CoordinatorsOptions, host: Host, begins: Way): Coordinator {
   const { folder, env } = options.placeOf(host)
+  const endpoint = endpointOf(host)
   const own = { endpoint, folder, name: host.name }
-  const peers = options.hosts.map(({ address }) => `${address}:${CLIENT_PORT}`)
+  const peers = options.hosts.map(endpointOf)
   const isEtcd = options.backend === 'etcd'
   let program = options.program
-  let way: Way = 'peers'
+  let way = begins
   const argsOf = (): readonly string[] =>
     isEtcd ? etcdArgs(options.hosts, host, folder) : hakiriArgs(program, own, way, peers)
   const actor = keep({

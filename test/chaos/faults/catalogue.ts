@@ -21,6 +21,8 @@ export type Troupe = {
   readonly backend: Backend
   readonly coordinators: readonly string[]
   readonly workers: readonly string[]
+  /** Hosts of those who take part only while a fault wants them. */
+  readonly spares: readonly string[]
   readonly abilities: ReadonlySet<Ability>
 }
 
@@ -28,8 +30,9 @@ export const CATALOG_HOST = 'catalog'
 export const SOURCE_HOST = 'source'
 export const BUCKET_HOST = 'bucket'
 export const API_HOST = 'api'
-/** A worker that runs only while a fault wants it. */
-export const SPARE_HOST = 'worker-spare'
+/** A worker and a coordinator that run only while a fault wants them. */
+export const SPARE_WORKER = 'worker-spare'
+export const SPARE_COORDINATOR = 'coord-spare'
 
 export type Family =
   | 'kill'
@@ -74,7 +77,8 @@ export type Hit =
   | typeof SOURCE_HOST
   | typeof BUCKET_HOST
   | typeof API_HOST
-  | typeof SPARE_HOST
+  | typeof SPARE_WORKER
+  | typeof SPARE_COORDINATOR
 
 /** `members`: who is a coordinator, and the disks of coordinators: of those only one at a time is at risk. */
 export type Lock =
@@ -544,10 +548,19 @@ export const CATALOGUE = {
     locks: ['process', 'members', 'coordinator-disk'],
     takes: 'one',
   }),
+  'add-coordinator': row({
+    family: 'members',
+    what: 'one more coordinator joins at an address of its own, and is removed at the end, leading or not',
+    hits: [SPARE_COORDINATOR],
+    seconds: [4, 12],
+    weight: 2,
+    backend: 'raft',
+    locks: ['members', 'coordinator-disk'],
+  }),
   'add-worker': row({
     family: 'members',
     what: 'one more worker joins, and leaves in good order at the end',
-    hits: [SPARE_HOST],
+    hits: [SPARE_WORKER],
     seconds: [4, 12],
     weight: 2,
     locks: [],
@@ -635,7 +648,8 @@ export function drawHosts(kind: FaultKind, troupe: Troupe, dice: Dice): readonly
       case SOURCE_HOST:
       case BUCKET_HOST:
       case API_HOST:
-      case SPARE_HOST:
+      case SPARE_WORKER:
+      case SPARE_COORDINATOR:
         return [hit]
     }
   })

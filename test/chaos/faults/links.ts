@@ -24,8 +24,8 @@ export type LinkFacts = {
 
 type Links = (facts: LinkFacts) => readonly LinkFault[]
 
-export function everybody({ coordinators, workers }: Troupe): readonly string[] {
-  return [...coordinators, ...workers, CATALOG_HOST, SOURCE_HOST, BUCKET_HOST, API_HOST]
+export function everybody({ coordinators, workers, spares }: Troupe): readonly string[] {
+  return [...coordinators, ...workers, ...spares, CATALOG_HOST, SOURCE_HOST, BUCKET_HOST, API_HOST]
 }
 
 const isolate: Links = ({ hosts, troupe }) =>

@@ -81,6 +81,44 @@ const moveLeader: Begin = async ({ stage, fault }) => {
   return () => Promise.resolve()
 }
 
+/**
+ * Every other time as a learner that the cluster promotes by itself, else as a voter at once. Whoever is
+ * removed has to go by itself, also when it leads.
+ */
+const addCoordinator: Begin = async ({ stage, fault }) => {
+  const spare = coordinatorOf(stage, fault.hosts[0]!)
+  const { actor, endpoint } = spare
+  const { admin } = stage.coordinators
+  if (actor.state() !== 'down') throw new NothingToHit(`${actor.name} runs`)
+  const url = `http://${endpoint}`
+  const itself = async () =>
+    (await admin.memberList()).members.find(({ peerUrls }) => peerUrls.includes(url))
+  const joined = (async () => {
+    await untilDone(`add ${actor.name}`, async () => {
+      if (!(await itself()))
+        await admin.memberAdd({ peerUrls: [url], isLearner: fault.degree < 0.5 })
+      return true
+    })
+    actor.excused = [ENVIRONMENT]
+    actor.start()
+    await untilDone(`${actor.name} is a voter`, async () => (await itself())?.isLearner === false)
+    actor.excused = []
+  })()
+  joined.catch(() => undefined)
+  return async () => {
+    await joined
+    actor.isToEnd = true
+    await untilDone(`remove ${actor.name}`, async () => {
+      const member = await itself()
+      if (member) await admin.memberRemove(member.id)
+      return true
+    })
+    await untilDone(`${actor.name} goes`, async () => actor.state() === 'down')
+    actor.isToEnd = false
+    await loseDisk(spare)
+  }
+}
+
 const addWorker: Begin = async ({ stage: { spare } }) => {
   if (spare.actor.state() !== 'down') throw new NothingToHit(`${spare.actor.name} runs`)
   spare.actor.start()
@@ -97,6 +135,7 @@ const drainWorker: Begin = async ({ stage, fault }) => {
 export const MEMBERS = {
   'replace-coordinator': replaceCoordinator,
   'move-leader': moveLeader,
+  'add-coordinator': addCoordinator,
   'add-worker': addWorker,
   'drain-worker': drainWorker,
 } satisfies { readonly [kind: string]: Begin }

@@ -26,6 +26,7 @@ function troupeOf(
     backend,
     coordinators: names('coord', nodes),
     workers: names('worker', workers),
+    spares: ['worker-spare', 'coord-spare'],
     abilities: new Set(abilities),
   }
 }
@@ -67,6 +68,7 @@ test('what is planned is possible, begins in order, and ends with the faults', (
         'bucket',
         'api',
         'worker-spare',
+        'coord-spare',
       ])
       let last = 0
       planFaults(asked).forEach((fault, index) => {

@@ -84,7 +84,9 @@ export type Heal = () => Promise<void>
 export class NothingToHit extends Error {}
 
 export function coordinatorOf({ coordinators }: Stage, host: string): Coordinator {
-  const found = coordinators.all.find(({ actor }) => actor.name === host)
+  const found = [...coordinators.all, ...coordinators.spares].find(
+    ({ actor }) => actor.name === host,
+  )
   if (!found) throw new Error(`no coordinator ${host}`)
   return found
 }
