@@ -61,7 +61,8 @@ export async function startFaultProxy(
     near.once('close', end)
     far.once('close', end)
   }
-  const dial = async ({ from, address, port }: DialRequest, signal: AbortSignal) => {
+  const dial = async (line: string, signal: AbortSignal) => {
+    const { from, address, port } = JSON.parse(line) as DialRequest
     const to = directory.nameOf(address)
     await reach(from, to, signal)
     const local = { localAddress: directory.addressOf(from) }
@@ -81,12 +82,15 @@ export async function startFaultProxy(
   const gate = createServer((asking) => {
     const given = new AbortController()
     keep(asking).once('close', () => given.abort())
-    createInterface(asking).once('line', (line) => {
-      dial(JSON.parse(line) as DialRequest, given.signal)
-        .then((port): DialAnswer => ({ kind: 'through', port }), failed)
-        .then((answer) => asking.end(`${JSON.stringify(answer)}\n`))
-        .catch(() => asking.destroy())
-    })
+    createInterface(asking)
+      .once('line', (line) => {
+        dial(line, given.signal)
+          .then((port): DialAnswer => ({ kind: 'through', port }), failed)
+          .then((answer) => asking.end(`${JSON.stringify(answer)}\n`))
+          .catch(() => asking.destroy())
+      })
+      // Whoever asks may be killed in the middle of it.
+      .on('error', () => undefined)
   })
   const gatePort = await listen(gate)
   return {
