@@ -5,13 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { begin } from './begin.ts'
 import { type FaultKind, rowOf } from './catalogue.ts'
-import type { PlannedFault } from './schedule.ts'
+import { excludes, type PlannedFault } from './schedule.ts'
 import { type Heal, NothingToHit, type Stage } from './stage.ts'
 
 export type Driven = {
   /** Faults that were in force, by kind. */
   readonly shown: ReadonlyMap<FaultKind, number>
-  /** Faults that found nothing to hit. */
+  /** Faults that found nothing to hit, or another in their way. */
   readonly missed: number
 }
 
@@ -21,25 +21,49 @@ export async function driveFaults(
   signal: AbortSignal,
 ): Promise<Driven> {
   const shown = new Map<FaultKind, number>()
+  const inForce = new Set<PlannedFault>()
   let missed = 0
   const began = performance.now()
   const one = async (planned: PlannedFault): Promise<void> => {
     if (!(await sleep(planned.atMs - (performance.now() - began), signal))) return
-    const fault = await nameLeader(stage, planned)
-    const heal = await maybeBegin(stage, fault)
-    if (!heal) {
+    if (isInTheWay(stage, planned, inForce)) {
       missed += 1
       return
     }
-    shown.set(fault.kind, (shown.get(fault.kind) ?? 0) + 1)
-    await sleep(fault.durationMs, signal)
-    await heal().catch((error: unknown) =>
-      stage.problem(`fault ${fault.number} (${fault.kind}) could not be healed: ${String(error)}`),
-    )
-    stage.timeline.add({ kind: 'fault-ends', fault: fault.number })
+    inForce.add(planned)
+    const isShown = await show(stage, planned, signal)
+    inForce.delete(planned)
+    if (isShown) shown.set(planned.kind, (shown.get(planned.kind) ?? 0) + 1)
+    else missed += 1
   }
   await Promise.all(plan.map(one))
   return { shown, missed }
+}
+
+/** What was meant to be over by now, and takes longer to come back than the plan has allowed for. */
+function isInTheWay(
+  { troupe, timeline }: Stage,
+  fault: PlannedFault,
+  inForce: ReadonlySet<PlannedFault>,
+): boolean {
+  const other = [...inForce].find((one) => excludes(fault, one, troupe))
+  if (!other) return false
+  const text = `fault ${fault.number} (${fault.kind}): fault ${other.number} (${other.kind}) is not over yet`
+  timeline.add({ kind: 'note', text })
+  return true
+}
+
+/** From its beginning to the end of its healing; false when there was nothing to hit. */
+async function show(stage: Stage, planned: PlannedFault, signal: AbortSignal): Promise<boolean> {
+  const fault = await nameLeader(stage, planned)
+  const heal = await maybeBegin(stage, fault)
+  if (!heal) return false
+  await sleep(fault.durationMs, signal)
+  await heal().catch((error: unknown) =>
+    stage.problem(`fault ${fault.number} (${fault.kind}) could not be healed: ${String(error)}`),
+  )
+  stage.timeline.add({ kind: 'fault-ends', fault: fault.number })
+  return true
 }
 
 async function nameLeader(stage: Stage, fault: PlannedFault): Promise<PlannedFault> {

@@ -126,7 +126,7 @@ export function isBearable(fault: Span, beside: readonly Span[], troupe: Troupe)
 }
 
 /** Of those that touch the same thing only one at a time. */
-function excludes(a: Span, b: Span, troupe: Troupe): boolean {
+export function excludes(a: Span, b: Span, troupe: Troupe): boolean {
   const mine = whoIs(a, troupe)
   const isShared = whoIs(b, troupe).some((host) => mine.includes(host))
   if (a.kind === b.kind && isShared) return true
