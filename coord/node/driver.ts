@@ -269,6 +269,11 @@ export function createDriver(parts: DriverParts): Driver {
         replica.removedBy(member, now())
         wake()
       },
+      gone(member) {
+        if (!isLive()) return
+        replica.gone(member, now())
+        wake()
+      },
     },
     failed: ending.promise,
     isRunning: () => state === 'running',

@@ -1,6 +1,6 @@
 /** The replica on a network and on disks in memory: what it promises, and that a crash anywhere keeps it. */
 import test from 'ava'
-import { createLab, runningLab } from '../../test/support/replica-lab.ts'
+import { createLab, runningLab, TICK_MS } from '../../test/support/replica-lab.ts'
 import type { Lab, LabNode } from '../../test/support/replica-lab.ts'
 import type { KvCommand, PutRequest } from '../kv/types.ts'
 import type { Request, Result } from './types.ts'
@@ -102,6 +102,33 @@ test('a leader cut off from the others answers neither reads nor renewals', (t) 
   lab.pass(8000)
   t.like(old.results.get(read), { kind: 'failed', isUnknown: false })
   t.like(old.results.get(renewal), { kind: 'failed' })
+})
+
+test('who is told that the leader is gone elects another without waiting for it', (t) => {
+  const lab = runningLab(3)
+  const old = leaderOf(lab)
+  const write = lab.submit(followerOf(lab), put('a', '1'))
+  lab.crash(old)
+  for (const { replica } of lab.nodes) replica?.gone(old.id, lab.nowMs)
+  t.true(lab.passUntil(() => lab.leader() !== undefined, 5 * TICK_MS))
+  lab.pass(TICK_MS)
+  t.like(followerOf(lab).results.get(write) ?? leaderOf(lab).results.get(write), {
+    kind: 'applied',
+  })
+})
+
+test('a leader that is said to be gone by mistake goes on leading', (t) => {
+  const lab = runningLab(3)
+  const leader = leaderOf(lab)
+  const term = leader.replica?.term
+  // Not all at once: those would elect another, as they may.
+  for (const node of lab.nodes.filter((one) => one !== leader)) {
+    node.replica?.gone(leader.id, lab.nowMs)
+    lab.pass(5 * TICK_MS)
+  }
+  t.is(lab.leader(), leader)
+  t.is(leader.replica?.term, term)
+  for (const node of lab.nodes) t.is(ask(lab, node, put('a', '1'))?.kind, 'applied')
 })
 
 test('a write that a leader loses is carried to the next one and lands once', (t) => {

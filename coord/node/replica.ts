@@ -101,6 +101,10 @@ export function createReplica(config: ReplicaConfig, start: ReplicaStart): Repli
       noteRefused(core, member)
     },
     unreachable: (member) => core.raft.reportUnreachable(member),
+    gone(member, nowMs) {
+      at(nowMs)
+      core.raft.reportGone(member)
+    },
     formed(nowMs) {
       at(nowMs)
       noteFormed(core)

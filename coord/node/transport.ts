@@ -93,6 +93,8 @@ export type PeerInbox = {
   isRemoved(member: MemberId): boolean
   /** Another member says that this one was removed. */
   removedBy(member: MemberId): void
+  /** A connection to a member broke, and nobody listens any more where it was. */
+  gone(member: MemberId): void
 }
 
 export type PeerIdentity = {

@@ -198,6 +198,8 @@ export type Replica = {
   /** A member refuses this one: it was removed. */
   removedBy(member: MemberId, nowMs: number): void
   unreachable(member: MemberId): void
+  /** Nobody listens any more where that member was; it may be wrong. */
+  gone(member: MemberId, nowMs: number): void
   formed(nowMs: number): void
   /** Whether `work` has entries to apply; it takes them in slices so that nothing else has to wait. */
   hasWork(): boolean

@@ -23,6 +23,20 @@ export function campaign(core: Core, isTransfer: boolean): void {
   countVotes(core)
 }
 
+/** Ticks until whoever was told that its leader is gone stands for election: the others hear of it meanwhile. */
+const SOON_TICKS = { least: 2, lots: 3 } as const
+
+/**
+ * A leader that is gone need not be waited for. Whoever was told by mistake follows it again at its next
+ * heartbeat: those who hear it do not answer pre-votes.
+ */
+export function reportGone(core: Core, member: MemberId): void {
+  if (core.role !== 'follower' || core.leader !== member) return
+  becomeFollower(core, core.term, NOBODY)
+  const soon = SOON_TICKS.least + Math.floor(core.config.random() * SOON_TICKS.lots)
+  core.electionTimeout = Math.min(core.electionTimeout, soon)
+}
+
 function askForVotes(core: Core, isTransfer: boolean): void {
   becomeCandidate(core)
   request(core, 'vote', core.term, isTransfer)

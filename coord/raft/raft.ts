@@ -5,7 +5,7 @@
 import { assert } from '../../lib/assert.ts'
 import { applyMembership, proposeMembership } from './change.ts'
 import { createCore } from './core.ts'
-import { campaign } from './election.ts'
+import { campaign, reportGone } from './election.ts'
 import { reportSnapshot, reportUnreachable } from './leader.ts'
 import { compactLog, termAt } from './log.ts'
 import { propose } from './propose.ts'
@@ -33,6 +33,7 @@ export function createRaft(config: RaftConfig, start: RaftStart): Raft {
     applyMembership: (change) => applyMembership(core, change),
     reportSnapshot: (member, isDelivered) => reportSnapshot(core, member, isDelivered),
     reportUnreachable: (member) => reportUnreachable(core, member),
+    reportGone: (member) => reportGone(core, member),
     compact(mark: SnapshotMark) {
       if (mark.index <= core.log.markIndex) return
       assert(mark.index <= core.applied, 'only what is applied may be forgotten')

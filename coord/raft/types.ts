@@ -225,6 +225,8 @@ export type Raft = {
   /** A snapshot for `member` was delivered, or failed on the way. */
   reportSnapshot(member: MemberId, isDelivered: boolean): void
   reportUnreachable(member: MemberId): void
+  /** Nobody listens any more where `member` was. A hint: it may be wrong. */
+  reportGone(member: MemberId): void
   /** Forgets entries up to `mark.index`: a snapshot stands there. */
   compact(mark: SnapshotMark): void
   termAt(index: number): number | undefined

@@ -23,9 +23,13 @@ export type LaneParts = PeerParts & {
   readonly self: PeerIdentity
   readonly member: MemberId
   readonly dial: Dialer
+  /** How many addresses the member has. */
+  readonly addresses: number
   readonly limits: PeerLimits
   /** The other end says that this member was removed. */
   readonly removed: () => void
+  /** The connection broke, and at none of its addresses anybody listens. */
+  readonly gone: () => void
 }
 
 export type Lane = {
@@ -38,7 +42,13 @@ export type Lane = {
 }
 
 /** Why a connection ended. */
-type End = { readonly code: number; readonly text: string; readonly wasOpen: boolean }
+type End = {
+  readonly code: number
+  readonly text: string
+  readonly wasOpen: boolean
+  /** Nobody listens there. */
+  readonly isDeserted: boolean
+}
 
 type Connection = { readonly socket: Socket; isOpen: boolean }
 
@@ -72,11 +82,13 @@ export function openLane(parts: LaneParts): Lane {
   }
   const run = async (): Promise<void> => {
     let told = ''
+    const desertion = watchDesertion(parts)
     for (let attempt = 1; !closing.signal.aborted; attempt++) {
       const end = await connect(parts, current, flush, closing.signal)
       forget(waiting)
       if (closing.signal.aborted) return
       if (end.wasOpen) attempt = 1
+      desertion(end)
       told = report(parts, end, told)
       nap = new AbortController()
       const signal = AbortSignal.any([nap.signal, closing.signal])
@@ -108,6 +120,15 @@ export function openLane(parts: LaneParts): Lane {
       closing.abort()
       await running
     },
+  }
+}
+
+/** Tells once for each connection that has broken, unless one of the addresses answers in any other way. */
+function watchDesertion({ addresses, gone }: LaneParts): (end: End) => void {
+  let left = Infinity
+  return ({ wasOpen, isDeserted }) => {
+    left = wasOpen ? addresses : isDeserted ? left - 1 : Infinity
+    if (left === 0) gone()
   }
 }
 
@@ -168,9 +189,14 @@ async function connect(
   const connection: Connection = { socket, isOpen: false }
   const patience = new AbortController()
   current.connection = connection
-  let end: Omit<End, 'wasOpen'> = { code: status.UNAVAILABLE, text: 'the connection was closed' }
+  const unavailable = (text: string, isDeserted = false): Omit<End, 'wasOpen'> => ({
+    code: status.UNAVAILABLE,
+    text,
+    isDeserted,
+  })
+  let end = unavailable('the connection was closed')
   const giveUp = (text: string): void => {
-    end = { code: status.UNAVAILABLE, text }
+    end = unavailable(text)
     socket.destroy()
   }
   const stop = (): void => giveUp('it is not needed any more')
@@ -185,7 +211,7 @@ async function connect(
         opened()
       } else if (kind === RECORD.end) {
         const { code, details } = readEnd(payload)
-        end = { code, text: details }
+        end = { code, text: details, isDeserted: false }
         socket.destroy()
       }
     },
@@ -197,7 +223,8 @@ async function connect(
         if (fault !== undefined) giveUp(fault)
       })
       socket.on('error', (error: NodeJS.ErrnoException) => {
-        end = { code: status.UNAVAILABLE, text: error.message || String(error.code) }
+        const isDeserted = error.code === 'ECONNREFUSED'
+        end = unavailable(error.message || String(error.code), isDeserted)
       })
       socket.once('close', () => resolve({ ...end, wasOpen: connection.isOpen }))
       signal.addEventListener('abort', stop, { once: true })

@@ -242,6 +242,49 @@ test('a member whose machine is gone without a word is noticed, and found again'
   t.true(proxy.accepted() > accepted)
   a.transport.send(2n, heartbeat(1n, 2n, 7))
   await b.until(() => b.received.length === 1)
+  // It has not said that nobody listens there.
+  t.deepEqual(a.gone, [])
+})
+
+const FAILED = 'cannot reach a member'
+
+test('a program that has ended is known to be gone, once each time, and one that never was is not', async (t) => {
+  await using a = await startPeer({ id: 1n, limits: { reconnectMsMax: 20 } })
+  const first = await startPeer({ id: 2n })
+  const { port, url } = first
+  introduce(a, first)
+  await a.connectedTo(2n)
+  await first[Symbol.asyncDispose]()
+  await a.until(() => a.gone.length === 1 && a.lines.some((line) => line.includes(FAILED)))
+  const second = await startPeer({ id: 2n, port })
+  await a.connectedTo(2n)
+  await second[Symbol.asyncDispose]()
+  await a.until(() => a.gone.length === 2)
+  a.transport.setMembers([{ member: 3n, peerUrls: [url] }])
+  await a.until(() => a.lines.some((line) => line.includes(`${FAILED} member=3`)))
+  t.deepEqual(a.gone, [2n, 2n])
+})
+
+test('a member with two addresses is gone when nobody listens at either', async (t) => {
+  await using silent = await startHalfOpenProxy(0)
+  silent.silence()
+  const limits = { reconnectMsMax: 20, connectMs: 100 }
+  await using a = await startPeer({ id: 1n, limits })
+  for (const [other, isGone] of [
+    [`http://127.0.0.1:${silent.port}`, false],
+    ['', true],
+  ] as const) {
+    const b = await startPeer({ id: 2n })
+    a.transport.setMembers([])
+    const before = a.lines.length
+    a.transport.setMembers([{ member: 2n, peerUrls: [b.url, other || b.url] }])
+    await a.connectedTo(2n)
+    await b[Symbol.asyncDispose]()
+    const said = (text: string): boolean =>
+      a.lines.slice(before).some((line) => line.includes(text) && line.includes('lane=control'))
+    await a.until(() => (isGone ? a.gone.length > 0 : said('no answer') && said('ECONNREFUSED')))
+    t.deepEqual(a.gone, isGone ? [2n] : [])
+  }
 })
 
 test('a member that comes back is connected to at once, not when the wait is over', async (t) => {

@@ -142,7 +142,10 @@ function openLink(
       self,
       member,
       dial: kind === 'append' ? dial : dialer(),
+      addresses: peerUrls.length,
       removed: () => inbox.removedBy(member),
+      // Both connections lead to the same program.
+      gone: () => kind === 'control' && inbox.gone(member),
     })
   return {
     urls: peerUrls.join(),

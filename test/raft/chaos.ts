@@ -84,6 +84,7 @@ const ACTIONS: readonly (readonly [number, Action])[] = [
   [1.5, changeOne],
   [1, compactOne],
   [0.3, ({ lab, pick }, at) => lab.member(at).raft.reportUnreachable(pick(EVERYBODY))],
+  [0.3, ({ lab, pick }, at) => lab.member(at).raft.reportGone(pick(EVERYBODY))],
 ]
 
 function act(chaos: Chaos, weights: readonly number[]): void {

@@ -108,6 +108,11 @@ const only = (words: readonly string[]): LabMember['id'] => BigInt(words[0] ?? '
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   campaign: (_, lab, words) => lab.member(only(words)).raft.campaign(),
+  /** `gone 2 1`: member 2 is told that nobody listens any more where 1 was. */
+  gone: (stage, lab, words) => {
+    lab.member(only(words)).raft.reportGone(BigInt(words[1] ?? 0))
+    noteStates(stage)
+  },
   /** `tick 1 5`: five ticks, handing out nothing in between. */
   tick: (stage, lab, words) => {
     for (let count = 0; count < Number(words[1] ?? 1); count++) lab.member(only(words)).raft.tick()

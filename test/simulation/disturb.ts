@@ -8,12 +8,15 @@ import type { Operator } from './operator.ts'
 import type { Disturbance } from './plan.ts'
 import { newerThan, olderThan } from './programs.ts'
 import type { Program } from './programs.ts'
+import { createDice, hashText } from './random.ts'
 import type { Dice } from './random.ts'
 import { demand } from './checks/violation.ts'
 import { grantMany } from './sessions.ts'
 import type { SessionWorld } from './sessions.ts'
 
 export type DisturbedWorld = SessionWorld & { readonly operator: Operator }
+
+const RUMOURS = hashText('rumours')
 
 /** Who grants many leases at once. */
 export const MASS = 950
@@ -42,12 +45,18 @@ function draw(dice: Dice, disturbances: readonly (readonly [Disturbance, number]
 
 export function createDisturbances(world: DisturbedWorld, dice: Dice): () => void {
   const { plan, timeline } = world
-  const electionMs = plan.electionTicks * plan.tickMs
+  // What is told about members has dice of its own.
+  const rumours = createDice(plan.seed, RUMOURS)
 
   const act = (): void => {
     if (!world.isOpen()) return
     timeline.after(dice.exponential(plan.disturbanceMs), act)
-    disturb(world, dice, draw(dice, plan.disturbances), electionMs)
+    const name = draw(dice, plan.disturbances)
+    const victim = drawVictim(world, dice)
+    if (!victim) return
+    // Of one that only pauses it is wrong.
+    if (name === 'kill' || name === 'pause') tellGone(world, victim, rumours)
+    disturb(world, dice, name, victim)
   }
   return act
 }
@@ -66,6 +75,16 @@ function split({ cluster }: ClientWorld, left: readonly number[], isBothWays: bo
 function losePower(world: ClientWorld, machine: Machine, dice: Dice, isPowerLoss = true): void {
   machine.host.stop(isPowerLoss ? 'power' : 'killed', isPowerLoss)
   restartLater(world, machine, dice.exponential(1500))
+}
+
+/**
+ * The others find that nobody listens any more where it was, each some time later or never; cuts of the
+ * network do not stop that word, so that it is also wrong at times.
+ */
+function tellGone({ cluster, timeline }: ClientWorld, { host }: Machine, dice: Dice): void {
+  for (const { host: other } of cluster.machines)
+    if (other !== host && dice.chance(0.6))
+      timeline.after(dice.exponential(60), () => other.gone(host.member))
 }
 
 /** Whether a disk may go for good: enough are left, all others are there, and the cluster stands. */
@@ -162,11 +181,16 @@ function impose(world: ClientWorld, machine: Machine): void {
   })
 }
 
-function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionMs: number): void {
-  const { cluster, operator } = world
+/** The leader more often than others. */
+function drawVictim({ cluster }: DisturbedWorld, dice: Dice): Machine | undefined {
   const running = cluster.running()
-  if (running.length === 0) return
-  const victim = dice.chance(0.4) ? (cluster.leader() ?? dice.pick(running)) : dice.pick(running)
+  if (running.length === 0) return undefined
+  return dice.chance(0.4) ? (cluster.leader() ?? dice.pick(running)) : dice.pick(running)
+}
+
+function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, victim: Machine): void {
+  const { cluster, operator, plan } = world
+  const electionMs = plan.electionTicks * plan.tickMs
   const other = dice.pick(cluster.machines)
   const { host, slot } = victim
   switch (name) {
@@ -175,12 +199,12 @@ function disturb(world: DisturbedWorld, dice: Dice, name: Disturbance, electionM
     case 'power-loss':
       return losePower(world, victim, dice)
     case 'all-power-loss':
-      for (const machine of running) losePower(world, machine, dice)
+      for (const machine of cluster.running()) losePower(world, machine, dice)
       return
     case 'pause':
       return host.pause(dice.exponential(electionMs))
     case 'long-pause':
-      return host.pause(electionMs * 3 + world.plan.leaseTtl * 1000 * dice.float() * 2)
+      return host.pause(electionMs * 3 + plan.leaseTtl * 1000 * dice.float() * 2)
     case 'cut-one-way':
       return cluster.network.cut(slot, other.slot)
     case 'half-open':

@@ -67,6 +67,7 @@ export type Host = {
   ): void
   snapshotSent(to: MemberId, isDelivered: boolean): void
   unreachable(member: MemberId): void
+  gone(member: MemberId): void
   submit(request: Request, answer: (result: Result) => void): void
   /** Does something in the process's next turn, while it lives. */
   atTurn(act: (replica: Replica) => void): void
@@ -251,6 +252,7 @@ export function createHost(world: HostWorld, setup: HostSetup): Host {
     snapshotSent: (to, isDelivered) =>
       input(() => life?.replica.snapshotSent(to, isDelivered, nowMs())),
     unreachable: (peer) => input(() => life?.replica.unreachable(peer)),
+    gone: (peer) => input(() => life?.replica.gone(peer, nowMs())),
     submit(request, answer) {
       input(() => {
         if (!life) return

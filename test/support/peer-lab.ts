@@ -38,6 +38,8 @@ export type LabPeer = AsyncDisposable & {
   readonly transport: Transport
   readonly removed: Set<bigint>
   readonly removedBy: Set<bigint>
+  /** Members of whom it heard that nobody listens there any more, one entry each time. */
+  readonly gone: readonly bigint[]
   readonly received: readonly Received[]
   /** Log lines, each as "level message {fields}". */
   readonly lines: readonly string[]
@@ -59,6 +61,7 @@ export async function startPeer(options: LabOptions): Promise<LabPeer> {
   const lines: string[] = []
   const removed = new Set<bigint>()
   const removedBy = new Set<bigint>()
+  const gone: bigint[] = []
   const checks = new Set<() => void>()
   const changed = (): void => checks.forEach((check) => check())
   const logger: Logger = {
@@ -79,6 +82,10 @@ export async function startPeer(options: LabOptions): Promise<LabPeer> {
     isRemoved: (member) => removed.has(member),
     removedBy: (member) => {
       removedBy.add(member)
+      changed()
+    },
+    gone: (member) => {
+      gone.push(member)
       changed()
     },
   }
@@ -122,6 +129,7 @@ export async function startPeer(options: LabOptions): Promise<LabPeer> {
     transport,
     removed,
     removedBy,
+    gone,
     received,
     lines,
     until,
