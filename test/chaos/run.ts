@@ -138,18 +138,18 @@ async function play(options: RunOptions, timeline: Timeline, story: Story): Prom
   timeline.add({ kind: 'phase', name: 'warm-up' })
   await using cleaning = new AsyncDisposableStack()
   const lab = cleaning.use(await openLab({ kind: settings.lab, seed: settings.seed }))
+  const slowness = createSlowness()
+  const stretch = (): number => stretchOf(slowness.factor()) * settings.patience
   const cast = cleaning.use(
-    await gather({ ...settings, lab, programs: options.programs, timeline, problem }),
+    await gather({ ...settings, lab, programs: options.programs, timeline, stretch, problem }),
   )
   cleaning.defer(() => saveWords(options.folder, settings, cast, story))
   const { stage, coordinators, pipelines } = cast
-  const slowness = createSlowness()
   const observers = {
     leaders: cleaning.use(observeLeaders(coordinators, settings.backend, timeline)),
     memory: cleaning.use(observeMemory(() => cast.processes, timeline, slowness)),
   }
   await pipelines.start()
-  const stretch = (): number => stretchOf(slowness.factor()) * settings.patience
   const place = placeOf(options.folder, settings)
   const history = cleaning.use(writeHistory(coordinators, place, stretch))
   await delay(WARM_UP_MS, undefined, { signal })

@@ -41,6 +41,8 @@ export type CastOptions = {
   readonly nodes: number
   readonly workers: number
   readonly patience: number
+  /** How many times as long everything may take, on a machine as slow as it is now. */
+  readonly stretch: () => number
   readonly programs: { readonly now: Program; readonly next: Program }
   readonly timeline: Timeline
   readonly problem: (text: string) => void
@@ -179,9 +181,15 @@ async function untilLed(coordinators: Coordinators): Promise<void> {
   await until('a coordinator leads', () => coordinators.leader())
 }
 
+/** Beside a dozen other programs that start. */
+const MEMBERS_MS = 180_000
+
 async function untilMembers({ catalog }: Pipelines, names: readonly string[]): Promise<void> {
-  await until('all workers are members', async () => {
+  const missing = async (): Promise<readonly string[]> => {
     const there = (await catalog.workers()).filter(({ isPresent }) => isPresent)
-    return names.every((name) => there.some((row) => row.name === name))
-  })
+    return names.filter((name) => !there.some((row) => row.name === name))
+  }
+  const describe = async (): Promise<string> => `but ${(await missing()).join(', ')}`
+  const areAll = async (): Promise<boolean> => (await missing()).length === 0
+  await until('all workers are members', areAll, MEMBERS_MS, describe)
 }

@@ -4,8 +4,13 @@ import { until } from '../../support/until.ts'
 import { createTimeline } from '../timeline.ts'
 import { keep, type Kept } from './kept.ts'
 
-/** Ends by itself when it is told to. */
-const PROGRAM = `process.on('SIGUSR2', () => process.exit(3)); setInterval(() => undefined, 1e6); console.log('up')`
+/** Ends by itself when it is told to, and at the second word to leave. */
+const PROGRAM = `
+  let words = 0
+  process.on('SIGTERM', () => ++words === 2 && process.exit(0))
+  process.on('SIGUSR2', () => process.exit(3))
+  setInterval(() => undefined, 1e6)
+  console.log('up')`
 
 type Place = { readonly kept: Kept; readonly problems: string[] }
 
@@ -77,4 +82,24 @@ test('what lived through a fault may end of it later; what came after it may not
   await isUp(kept)
   await endAndComeBack(kept)
   t.is(problems.length, 1)
+})
+
+test('what does not leave in time is a problem, and is killed', async (t) => {
+  const { kept, problems } = await open(t)
+  await kept.terminate(() => 50)
+  t.is(kept.state(), 'down')
+  t.regex(problems[0] ?? '', /^one was not gone \d+ ms after SIGTERM\nup$/)
+})
+
+test('the time to leave may grow while it passes', async (t) => {
+  const { kept, problems } = await open(t)
+  let asked = 0
+  // Asked again only when the first time is up; it leaves at the second word, within the longer one.
+  await kept.terminate(() => {
+    if (++asked === 2) process.kill(kept.pid() ?? 0, 'SIGTERM')
+    return asked === 1 ? 50 : 60_000
+  })
+  t.is(asked, 2)
+  t.is(kept.state(), 'down')
+  t.deepEqual(problems, [])
 })

@@ -19,8 +19,11 @@ export type Kept = AsyncDisposable & {
   start(): void
   /** kill -9; resolves when it is gone. It stays down until it is started. */
   kill(): Promise<void>
-  /** SIGTERM, and kill -9 after `waitMs`, which is a problem. It stays down until it is started. */
-  terminate(waitMs: number): Promise<void>
+  /**
+   * SIGTERM, and kill -9 when the time is up, which is a problem; the time may grow meanwhile. It stays down
+   * until it is started.
+   */
+  terminate(limitMs: () => number): Promise<void>
   pause(): Promise<void>
   resume(): Promise<void>
   /** Arguments from its next start on. */
@@ -111,13 +114,13 @@ export function keep(options: KeptOptions): Kept {
     async kill() {
       await endBy('SIGKILL')
     },
-    async terminate(waitMs) {
-      const how = await Promise.race([
-        endBy('SIGTERM').then(() => 'gone'),
-        delay(waitMs, undefined, { ref: false }),
-      ])
-      if (how !== undefined) return
-      options.problem(`${name} was not gone ${waitMs} ms after SIGTERM\n${lastWords(actor)}`)
+    async terminate(limitMs) {
+      const began = performance.now()
+      const passedMs = (): number => Math.round(performance.now() - began)
+      const gone = endBy('SIGTERM').then(() => true)
+      for (let leftMs = limitMs(); leftMs > 0; leftMs = limitMs() - passedMs())
+        if (await Promise.race([gone, delay(leftMs, false, { ref: false })])) return
+      options.problem(`${name} was not gone ${passedMs()} ms after SIGTERM\n${lastWords(actor)}`)
       await endBy('SIGKILL')
     },
     async pause() {

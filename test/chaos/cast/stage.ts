@@ -12,11 +12,14 @@ import type { HostPostgres } from '../pipelines/host-postgres.ts'
 import type { Pipelines } from '../pipelines/pipelines.ts'
 import type { Coordinators } from './coordinators.ts'
 import type { Machines } from './machines.ts'
+import { STOP_MS } from './workers.ts'
 import { until } from '../../support/until.ts'
 
 export type StageOptions = Pick<Stage, 'timeline' | 'programs' | 'problem'> & {
   readonly lab: Lab
   readonly seed: number
+  /** How many times as long everything may take, on a machine as slow as it is now. */
+  readonly stretch: () => number
 }
 
 export type StageParts = Pick<Stage, 'troupe' | 'workers'> & {
@@ -35,7 +38,7 @@ export const USUAL_API_FAULTS: Required<ApiFaults> = {
 }
 
 export function stageOf(
-  { lab, seed, timeline, programs, problem }: StageOptions,
+  { lab, seed, timeline, programs, problem, stretch }: StageOptions,
   around: StageParts,
 ): Stage {
   const { troupe, machines, pipelines, coordinators, workers } = around
@@ -53,6 +56,7 @@ export function stageOf(
     ...servicesOf(lab, pipelines),
     cordon: async (worker, isCordoned) =>
       void (await cordonWorker(operatorOf(pipelines.catalog), worker, isCordoned)),
+    stopMs: () => STOP_MS * stretch(),
     leader: async () => {
       const name = (await coordinators.leader())?.name
       // One that is about to be removed is left to the fault that added it.

@@ -1,7 +1,6 @@
 /** Who takes part changes: coordinators replaced, leadership moved, workers added and drained. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { loseDisk } from '../cast/coordinators.ts'
-import { STOP_MS } from '../cast/workers.ts'
 import { type Begin, coordinatorOf, NothingToHit, type Stage, unharmed, workerOf } from './stage.ts'
 
 /** A change that finds no quorum asks again until then; longer than anything that is in its way. */
@@ -101,7 +100,11 @@ const addCoordinator: Begin = async ({ stage, fault }) => {
     })
     actor.excused = [ENVIRONMENT]
     actor.start()
-    await untilDone(`${actor.name} is a voter`, async () => (await itself())?.isLearner === false)
+    // Its name is known once it has been up: before that it may not have heard that it was announced.
+    await untilDone(`${actor.name} takes part`, async () => {
+      const member = await itself()
+      return member?.isLearner === false && member.name === actor.name
+    })
     actor.excused = []
   })()
   joined.catch(() => undefined)
@@ -119,10 +122,10 @@ const addCoordinator: Begin = async ({ stage, fault }) => {
   }
 }
 
-const addWorker: Begin = async ({ stage: { spare } }) => {
+const addWorker: Begin = async ({ stage: { spare, stopMs } }) => {
   if (spare.actor.state() !== 'down') throw new NothingToHit(`${spare.actor.name} runs`)
   spare.actor.start()
-  return () => spare.actor.terminate(STOP_MS)
+  return () => spare.actor.terminate(stopMs)
 }
 
 const drainWorker: Begin = async ({ stage, fault }) => {

@@ -1,7 +1,6 @@
 /** Faults of processes: killed, stopped, cut off and killed, restarted one after the other, of another version. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Kept } from '../cast/kept.ts'
-import { STOP_MS } from '../cast/workers.ts'
 import { LINKS } from './links.ts'
 import {
   actorOf,
@@ -41,15 +40,19 @@ const halfOpen: Begin = async ({ stage, fault }) => {
 /** One after the other, evenly over the time that the fault has. */
 const roll: Begin = async ({ stage, fault }) => {
   const actors = fault.hosts.map((host) => actorOf(stage, host))
-  const restarts = rollOver(actors, fault.durationMs / actors.length)
+  const restarts = rollOver(actors, fault.durationMs / actors.length, stage.stopMs)
   return () => restarts
 }
 
-async function rollOver(actors: readonly Kept[], eachMs: number): Promise<void> {
+async function rollOver(
+  actors: readonly Kept[],
+  eachMs: number,
+  stopMs: () => number,
+): Promise<void> {
   for (const actor of actors) {
     const began = performance.now()
     if (actor.state() === 'running') {
-      await actor.terminate(STOP_MS)
+      await actor.terminate(stopMs)
       actor.start()
     }
     await delay(Math.max(0, eachMs - (performance.now() - began)))
@@ -73,7 +76,7 @@ async function restartAs(
   const host = fault.hosts[0]!
   const one = role === 'worker' ? workerOf(stage, host) : coordinatorOf(stage, host)
   if (version === 'next') unharmed(one.actor)
-  await one.actor.terminate(STOP_MS)
+  await one.actor.terminate(stage.stopMs)
   one.runAs(stage.programs[version])
   one.actor.start()
 }

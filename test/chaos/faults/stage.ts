@@ -32,6 +32,8 @@ export type Stage = {
   readonly clocks: ClockPort | undefined
   /** Who leads now; one by lot when nobody says so. */
   leader(): Promise<string>
+  /** How long a process may take to leave in good order, on a machine as slow as it is now. */
+  readonly stopMs: () => number
   readonly problem: (text: string) => void
 }
 
