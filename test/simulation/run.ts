@@ -164,12 +164,15 @@ function canDecide({ cluster }: World): boolean {
 
 /** Pauses and stalls that had begun, and starts that had been planned, are over after this. */
 const LEFTOVERS_MS = 10_000
+/** About what an entry takes in an append. */
+const ENTRY_BYTES = 50
 
 function recover(world: World): void {
   const { plan, timeline, cluster, history, leases, watchers, waiting } = world
   world.open = false
   calmDown(world)
   const electionMs = plan.electionTicks * plan.tickMs
+  const manyMs = plan.massLeases * entryMs(plan)
   const calmMs = pausesEndMs(world)
   const until = (ms: number, isDone: () => boolean, what: string): void => {
     timeline.run(timeline.now() + ms, isDone)
@@ -183,7 +186,7 @@ function recover(world: World): void {
   // An election timeout is up to twice the least one.
   until(20 * electionMs + 200, () => hasLeader(world), 'no leader')
   until(LEFTOVERS_MS, () => waiting.count === 0, 'requests wait')
-  const last = new Set<bigint>()
+  const [asked, last] = [new Set<bigint>(), new Set<bigint>()]
   // A snapshot may swallow an answer: whoever does not hear asks again.
   const writeLast = (machine: Machine, attempt: number): void => {
     const { member } = machine.host
@@ -193,15 +196,19 @@ function recover(world: World): void {
       else timeline.after(100, () => writeLast(machine, attempt + 1))
     })
   }
-  for (const machine of voters(world)) writeLast(machine, 1)
-  until(
-    10 * electionMs + 5000,
-    () => voters(world).length > 0 && voters(world).every(({ host }) => last.has(host.member)),
-    'not every member takes a write',
-  )
+  /** Who comes in meanwhile is asked too: a change may have waited behind much else. */
+  const haveAll = (): boolean => {
+    const all = voters(world)
+    for (const machine of all.filter(({ host }) => !asked.has(host.member))) {
+      asked.add(machine.host.member)
+      writeLast(machine, 1)
+    }
+    return all.length > 0 && all.every(({ host }) => last.has(host.member))
+  }
+  until(10 * electionMs + 5000 + manyMs, haveAll, 'not every member takes a write')
   demand(last.size > 0, 'liveness', () => 'nobody takes a write')
   until(
-    (plan.leaseTtl + 4) * 2000 + 20 * electionMs + LEFTOVERS_MS + plan.massLeases * 2,
+    (plan.leaseTtl + 4) * 2000 + 20 * electionMs + LEFTOVERS_MS + manyMs,
     () => cluster.truth.model.leases.size === 0,
     'leases do not end',
   )
@@ -217,6 +224,13 @@ function recover(world: World): void {
   leases.finish()
   history.finish()
   compareAll(world)
+}
+
+/** At least what one entry of very many takes: leases by the thousand may be on their way still. */
+function entryMs({ appendBytesMax, inflightMax, syncMs, network }: Plan): number {
+  const atOnce = inflightMax * Math.max(1, appendBytesMax / ENTRY_BYTES)
+  const roundMs = syncMs + 2 * (network.delayMs + network.jitterMs)
+  return Math.max(2, (2 * roundMs) / atOnce)
 }
 
 function pausesEndMs({ plan, timeline }: World): number {
