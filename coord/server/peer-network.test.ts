@@ -270,14 +270,12 @@ test('a member with two addresses is gone when nobody listens at either', async 
   silent.silence()
   const limits = { reconnectMsMax: 20, connectMs: 100 }
   await using a = await startPeer({ id: 1n, limits })
-  for (const [other, isGone] of [
-    [`http://127.0.0.1:${silent.port}`, false],
-    ['', true],
-  ] as const) {
+  for (const isGone of [false, true]) {
     const b = await startPeer({ id: 2n })
     a.transport.setMembers([])
     const before = a.lines.length
-    a.transport.setMembers([{ member: 2n, peerUrls: [b.url, other || b.url] }])
+    const other = isGone ? b.url : `http://127.0.0.1:${silent.port}`
+    a.transport.setMembers([{ member: 2n, peerUrls: [b.url, other] }])
     await a.connectedTo(2n)
     await b[Symbol.asyncDispose]()
     const said = (text: string): boolean =>

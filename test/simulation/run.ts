@@ -226,7 +226,7 @@ function recover(world: World): void {
   compareAll(world)
 }
 
-/** At least what one entry of very many takes: leases by the thousand may be on their way still. */
+/** Time enough for one entry of very many: leases by the thousand may be on their way still. */
 function entryMs({ appendBytesMax, inflightMax, syncMs, network }: Plan): number {
   const atOnce = inflightMax * Math.max(1, appendBytesMax / ENTRY_BYTES)
   const roundMs = syncMs + 2 * (network.delayMs + network.jitterMs)

@@ -1,6 +1,7 @@
 /** Who takes part changes: coordinators replaced, leadership moved, workers added and drained. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { loseDisk } from '../cast/coordinators.ts'
+import type { AdminClient } from '../../../coord/client/admin.ts'
+import { type Coordinator, loseDisk } from '../cast/coordinators.ts'
 import { type Begin, coordinatorOf, NothingToHit, type Stage, unharmed, workerOf } from './stage.ts'
 
 /** A change that finds no quorum asks again until then; longer than anything that is in its way. */
@@ -45,18 +46,22 @@ const replaceCoordinator: Begin = async ({ stage, fault }) => {
       return true
     })
     coordinator.joinFromNowOn()
-    // Where no majority answers it says so and ends, and is started again.
-    coordinator.actor.excused = [ENVIRONMENT]
-    coordinator.actor.start()
-    await untilDone(`${coordinator.actor.name} takes part`, async () => {
+    await takePart(coordinator, async () => {
       const { members } = await admin.memberList()
       const there = members.filter(({ peerUrls: urls }) => urls.includes(peerUrls[0]!))
       return there.length === 1 && there[0]!.id !== id && !there[0]!.isLearner
     })
-    coordinator.actor.excused = []
   })()
   replaced.catch(() => undefined)
   return () => replaced
+}
+
+/** A newcomer starts; where no majority answers it says so and ends, and is started again. */
+async function takePart({ actor }: Coordinator, isIn: () => Promise<boolean>): Promise<void> {
+  actor.excused = [ENVIRONMENT]
+  actor.start()
+  await untilDone(`${actor.name} takes part`, isIn)
+  actor.excused = []
 }
 
 async function memberAt({ coordinators }: Stage, endpoint: string): Promise<bigint> {
@@ -80,46 +85,50 @@ const moveLeader: Begin = async ({ stage, fault }) => {
   return () => Promise.resolve()
 }
 
-/**
- * Every other time as a learner that the cluster promotes by itself, else as a voter at once. Whoever is
- * removed has to go by itself, also when it leads.
- */
+/** Every other time as a learner that the cluster promotes by itself, else as a voter at once. */
 const addCoordinator: Begin = async ({ stage, fault }) => {
   const spare = coordinatorOf(stage, fault.hosts[0]!)
-  const { actor, endpoint } = spare
   const { admin } = stage.coordinators
-  if (actor.state() !== 'down') throw new NothingToHit(`${actor.name} runs`)
-  const url = `http://${endpoint}`
-  const itself = async () =>
-    (await admin.memberList()).members.find(({ peerUrls }) => peerUrls.includes(url))
-  const joined = (async () => {
-    await untilDone(`add ${actor.name}`, async () => {
-      if (!(await itself()))
-        await admin.memberAdd({ peerUrls: [url], isLearner: fault.degree < 0.5 })
-      return true
-    })
-    actor.excused = [ENVIRONMENT]
-    actor.start()
-    // Its name is known once it has been up: before that it may not have heard that it was announced.
-    await untilDone(`${actor.name} takes part`, async () => {
-      const member = await itself()
-      return member?.isLearner === false && member.name === actor.name
-    })
-    actor.excused = []
-  })()
+  if (spare.actor.state() !== 'down') throw new NothingToHit(`${spare.actor.name} runs`)
+  const joined = join(spare, admin, fault.degree < 0.5)
   joined.catch(() => undefined)
   return async () => {
     await joined
-    actor.isToEnd = true
-    await untilDone(`remove ${actor.name}`, async () => {
-      const member = await itself()
-      if (member) await admin.memberRemove(member.id)
-      return true
-    })
-    await untilDone(`${actor.name} goes`, async () => actor.state() === 'down')
-    actor.isToEnd = false
-    await loseDisk(spare)
+    await leave(spare, admin)
   }
+}
+
+async function join(newcomer: Coordinator, admin: AdminClient, isLearner: boolean): Promise<void> {
+  const { name } = newcomer.actor
+  await untilDone(`add ${name}`, async () => {
+    const peerUrls = [`http://${newcomer.endpoint}`]
+    if (!(await memberOf(newcomer, admin))) await admin.memberAdd({ peerUrls, isLearner })
+    return true
+  })
+  await takePart(newcomer, async () => {
+    const member = await memberOf(newcomer, admin)
+    // Its name is known once it has been up: before that it may not have heard that it was announced.
+    return member?.isLearner === false && member.name === name
+  })
+}
+
+/** Whoever is removed has to go by itself, also when it leads. */
+async function leave(coordinator: Coordinator, admin: AdminClient): Promise<void> {
+  const { actor } = coordinator
+  actor.isToEnd = true
+  await untilDone(`remove ${actor.name}`, async () => {
+    const member = await memberOf(coordinator, admin)
+    if (member) await admin.memberRemove(member.id)
+    return true
+  })
+  await untilDone(`${actor.name} goes`, async () => actor.state() === 'down')
+  actor.isToEnd = false
+  await loseDisk(coordinator)
+}
+
+async function memberOf({ endpoint }: Coordinator, admin: AdminClient) {
+  const { members } = await admin.memberList()
+  return members.find(({ peerUrls }) => peerUrls.includes(`http://${endpoint}`))
 }
 
 const addWorker: Begin = async ({ stage: { spare, stopMs } }) => {
