@@ -30,7 +30,8 @@ export type Project = {
   pipelines(names: readonly string[]): readonly Pipeline[]
   destination(name: string): Destination
   openCatalog(): Promise<Catalog>
-  openStore(destination: Destination): Promise<ObjectStore>
+  /** `signal` ends every request of the store. */
+  openStore(destination: Destination, signal?: AbortSignal): Promise<ObjectStore>
   openEncoder(memoryBytes: number, scratchFolder: string): Promise<Encoder>
   connector(pipeline: Pipeline): Promise<Connector>
   connectorHost(pipeline: Pipeline): ConnectorHost
@@ -79,9 +80,10 @@ export function projectOf(manifest: Manifest, globals: Globals, io: CommandIo): 
       const url = await resolver.resolve(globals.catalog ?? manifest.catalogUrl)
       return openCatalogAt(url, manifest.baseFolder)
     },
-    async openStore(destination) {
+    async openStore(destination, signal) {
       const { openStore } = await import('../sink/store/open.ts')
-      return openStore(await storeConfig(destination, manifest.baseFolder, resolver), deps)
+      const config = await storeConfig(destination, manifest.baseFolder, resolver)
+      return openStore(config, { ...deps, ...(signal && { signal }) })
     },
     async openEncoder(memoryBytes, scratchFolder) {
       const { createEncoder } = await import('../sink/encoder/create.ts')

@@ -29,7 +29,8 @@ export function createServeHost(parts: HostParts): ServeHost {
   return {
     decodeManifest: ({ document, version, appliedBy }) =>
       decodeManifest(document, { version, appliedBy, baseFolder }),
-    openStore: (manifest, destination) => projectFor(manifest).openStore(destination),
+    openStore: (manifest, destination, cutOff) =>
+      projectFor(manifest).openStore(destination, cutOff),
     async openEncoder(memoryBytes) {
       const { createEncoder } = await import('../../sink/encoder/create.ts')
       return createEncoder({

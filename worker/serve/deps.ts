@@ -42,7 +42,8 @@ export type ServeDeps = {
 export type ServeHost = {
   /** The manifest as the catalog keeps it; throws CONFIG_INVALID when this program cannot read it. */
   decodeManifest(stored: ManifestVersion): Manifest
-  openStore(manifest: Manifest, destination: Destination): Promise<ObjectStore>
+  /** `cutOff` ends every request of the store: it then fails with CANCELLED. */
+  openStore(manifest: Manifest, destination: Destination, cutOff: AbortSignal): Promise<ObjectStore>
   openEncoder(memoryBytes: number): Promise<Encoder>
   connector(pipeline: Pipeline): Promise<Connector>
   connectorHost(manifest: Manifest, pipeline: Pipeline): ConnectorHost

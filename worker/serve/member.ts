@@ -19,6 +19,8 @@ import type { Offices } from './offices.ts'
 export type MemberParts = {
   readonly deps: ServeDeps
   readonly health: Health
+  /** The time to leave is up. */
+  readonly cutOff: AbortSignal
   readonly desk: Desk
   readonly executor: Executor
   readonly offices: Offices
@@ -40,7 +42,7 @@ export type MemberLife = {
 const PAUSE: Backoff = { retriesMax: Number.MAX_SAFE_INTEGER, firstMs: 100, mostMs: 2_000 }
 
 export function createMemberLife(parts: MemberParts): MemberLife {
-  const { deps, health, executor, offices } = parts
+  const { deps, health, cutOff, executor, offices } = parts
   const { clock, random, logger, observer, settings } = deps
   let state: ReturnType<MemberLife['state']> = 'joining'
   let holdings: Holdings | undefined
@@ -89,16 +91,14 @@ export function createMemberLife(parts: MemberParts): MemberLife {
 
   async function leave(membership: Membership, own: Holdings): Promise<void> {
     state = 'leaving'
-    const limit = AbortSignal.timeout(settings.drainMs)
     logger.log('info', 'leaving: what is at work ends at its next safe point', {
       held: own.count(),
     })
     try {
-      await membership.announceLeaving(limit)
-      await Promise.race([own.leave(), fired(limit), fired(membership.lost)])
-      if (limit.aborted) logger.log('warn', 'the time to leave is up: the rest is cut off')
+      await membership.announceLeaving(cutOff)
+      await Promise.race([own.leave(), fired(cutOff), fired(membership.lost)])
     } catch (error) {
-      if (!limit.aborted && !(error instanceof HakiriError)) throw error
+      if (!cutOff.aborted && !(error instanceof HakiriError)) throw error
       const reason = error instanceof Error ? error.message : String(error)
       logger.log('warn', `leaving without a goodbye: ${reason}`)
     }

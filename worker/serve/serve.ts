@@ -2,8 +2,9 @@
  * A worker, put together: feeds of manifest and runs, the executor of shards, the offices, the life in the
  * cluster, and who wakes whom. Starts nothing that it does not end.
  */
-import type { ClusterView, UnitName } from '../../lease/coordination.ts'
 import type { RunShard, WakeTopic } from '../../catalog/cluster.ts'
+import type { ClusterView, UnitName } from '../../lease/coordination.ts'
+import { HakiriError } from '../../lib/error.ts'
 import type { ServeDeps } from './deps.ts'
 import { createExecutor } from './executor.ts'
 import { createHealth, watched } from './health.ts'
@@ -51,6 +52,8 @@ export function createServe(given: ServeDeps): Serve {
   }
   const { catalog, coordination, clock, random, logger, settings, identity } = deps
   const planPulse = createPulse(clock)
+  /** Fires when a clean stop has taken all the time it may. */
+  const cutOff = new AbortController()
   const bug = Promise.withResolvers<never>()
   bug.promise.catch(() => undefined)
   let changes = 0
@@ -61,7 +64,13 @@ export function createServe(given: ServeDeps): Serve {
     onLook: () => offices.ring(),
     onChange: () => executor.ring(),
   })
-  const workshop = createWorkshop(deps, feed, health, () => view()?.members.size ?? 1)
+  const workshop = createWorkshop(
+    deps,
+    feed,
+    health,
+    cutOff.signal,
+    () => view()?.members.size ?? 1,
+  )
   const viewer = coordination.watch(() => {
     life.ring()
     planPulse.ring()
@@ -72,6 +81,7 @@ export function createServe(given: ServeDeps): Serve {
   const life = createMemberLife({
     deps,
     health,
+    cutOff: cutOff.signal,
     desk: createDesk(),
     executor,
     offices,
@@ -167,6 +177,18 @@ export function createServe(given: ServeDeps): Serve {
     )
   }
 
+  /** Then what waits for a bucket, or for the catalog without a session, does so no longer. */
+  async function limitStop(over: AbortSignal): Promise<void> {
+    const isLate = await clock.sleep(settings.drainMs, over).then(
+      () => true,
+      () => false,
+    )
+    if (!isLate) return
+    logger.log('warn', 'the time to leave is up: the rest is cut off')
+    cutOff.abort(new HakiriError('CANCELLED', 'the time to leave is up'))
+    executor.loseSession()
+  }
+
   return {
     manifest: () => feed.current(),
     *lag() {
@@ -188,6 +210,8 @@ export function createServe(given: ServeDeps): Serve {
     async run(stop) {
       await using _wakes = catalog.onWake(wake)
       const ended = new AbortController()
+      const over = new AbortController()
+      stop.addEventListener('abort', () => void limitStop(over.signal), { once: true })
       const name = 'the manifest'
       const background = Promise.all([
         introduce(stop),
@@ -214,7 +238,7 @@ export function createServe(given: ServeDeps): Serve {
         ])
       } finally {
         ended.abort()
-        await background
+        await background.finally(() => over.abort())
       }
     },
     async [Symbol.asyncDispose]() {

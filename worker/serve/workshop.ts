@@ -1,6 +1,7 @@
 /**
  * Stores, encoders and connectors of the manifest in force, opened when first needed and shared by all
  * that works at a time. A destination that changed is opened anew; what is at work keeps what it has.
+ * `cutOff` ends what still waits for a bucket.
  */
 import type { Connector } from '../../connector/connector.ts'
 import { HakiriError } from '../../lib/error.ts'
@@ -36,6 +37,7 @@ export function createWorkshop(
   deps: ServeDeps,
   feed: ManifestFeed,
   health: Health,
+  cutOff: AbortSignal,
   workers: () => number,
 ): Workshop {
   const { settings } = deps
@@ -62,7 +64,7 @@ export function createWorkshop(
   async function open(manifest: Manifest, destination: Destination): Promise<Opened> {
     encoder ??= openEncoder()
     const store = watched(
-      await deps.host.openStore(manifest, destination),
+      await deps.host.openStore(manifest, destination, cutOff),
       'bucket',
       'STORE_',
       health,
