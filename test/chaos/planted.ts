@@ -39,7 +39,7 @@ const HOLDER_SILENCED: readonly FaultKind[] = [
 ]
 /**
  * What a holder has sent and the catalog has not looked at yet is in between for milliseconds on a fast
- * machine. A slow one is planted with the bug, so that the next holder is there before it is looked at.
+ * machine. A slow catalog is planted with the bug, so that the next holder is there before it is looked at.
  */
 const HELD_BACK = 'await deps.clock.sleep(2_000)'
 

@@ -76,6 +76,7 @@ export type LabOptions = {
   readonly lake?: {
     /** As in hakiri.toml. */
     readonly destination: string
+    readonly env: Readonly<Record<string, string>>
     table(name: string): TableSource
   }
 }
@@ -113,7 +114,7 @@ export async function openWorkerCluster(
   const destination =
     options.lake?.destination ?? `type = "file"\nurl = ${JSON.stringify(join(folder, 'lake'))}`
   const names = Array.from({ length: parts }, (_, part) => String(part))
-  const env: Record<string, string> = { HAKIRI_CATALOG: catalogUrl }
+  const env: Record<string, string> = { HAKIRI_CATALOG: catalogUrl, ...options.lake?.env }
 
   const table = (name = 'shop.events'): TableSource =>
     options.lake?.table(name) ?? folderSource(join(folder, 'lake', ...name.split('.')))

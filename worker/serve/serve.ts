@@ -177,7 +177,7 @@ export function createServe(given: ServeDeps): Serve {
     )
   }
 
-  /** Then what waits for a bucket, or for the catalog without a session, does so no longer. */
+  /** Once a stop has had its time, nothing waits for a bucket, or for the catalog without a session. */
   async function limitStop(over: AbortSignal): Promise<void> {
     const isLate = await clock.sleep(settings.drainMs, over).then(
       () => true,

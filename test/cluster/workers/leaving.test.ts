@@ -3,7 +3,7 @@
  * stop is up, instead of waiting for others, and nothing that it had begun is lost or doubled.
  */
 import test from 'ava'
-import { bucketSource } from '../../support/bucket-source.ts'
+import { lakeIn } from '../../support/bucket-source.ts'
 import { startHakiriPlace } from '../../support/coord-place.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
 import { startS3Stub, type S3Stub } from '../../support/s3-stub.ts'
@@ -41,14 +41,7 @@ test.serial('a bucket that does not answer does not keep a worker', async (t) =>
     postgres,
     place,
     parts: 4,
-    lake: {
-      destination: `type = "s3"\nurl = "s3://lake/lake"\nendpoint = "${stub.endpoint}"\nregion = "us-east-1"\ncredentials = "env:LAB"`,
-      table: (name) => bucketSource(stub, 'lake', `lake/${name.replaceAll('.', '/')}/`),
-    },
-  })
-  Object.assign(lab.env, {
-    LAB_ACCESS_KEY_ID: stub.credentials.accessKeyId,
-    LAB_SECRET_ACCESS_KEY: stub.credentials.secretAccessKey,
+    lake: lakeIn(stub),
   })
   await lab.apply()
   lab.api.latencyMs = 20

@@ -9,7 +9,7 @@ import { systemClock, systemRandom } from '../../../lib/system/clock.ts'
 import { silentLogger } from '../../../lib/system/log.ts'
 import type { CoordPlace } from '../../conformance/coord-client-suite.ts'
 import { etcdMissing } from '../../etcd/start-etcd.ts'
-import { bucketSource } from '../../support/bucket-source.ts'
+import { lakeIn } from '../../support/bucket-source.ts'
 import { startHakiriPlace } from '../../support/coord-place.ts'
 import { forEachBackend } from '../../support/coord-backends.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
@@ -181,14 +181,7 @@ test.serial(
       place,
       parts: 4,
       rows: 3_000,
-      lake: {
-        destination: `type = "s3"\nurl = "s3://lake/lake"\nendpoint = "${stub.endpoint}"\nregion = "us-east-1"\ncredentials = "env:LAB"`,
-        table: (name) => bucketSource(stub, 'lake', `lake/${name.replaceAll('.', '/')}/`),
-      },
-    })
-    Object.assign(lab.env, {
-      LAB_ACCESS_KEY_ID: stub.credentials.accessKeyId,
-      LAB_SECRET_ACCESS_KEY: stub.credentials.secretAccessKey,
+      lake: lakeIn(stub),
     })
     await lab.apply()
     lab.api.latencyMs = 20
